@@ -61,19 +61,21 @@ static int atelier_bench_error(const char *what)
 
 static const struct {
 	const char *name;
-	bool (*run)(struct bench *bench);
+	bool (*run)(struct bench *bench); /* NULL: train, which has options of its own */
+	const char *help;
 } bench_commands[] = {
-	{ "digest", bench_digest },
-	{ "start", bench_start },
-	{ "step", bench_step },
-	{ "product", bench_product },
-	{ "encode", bench_encode },
-	{ "value", bench_value },
-	{ "verify", bench_verify },
-	{ "refuse", bench_refuse },
-	{ "round", bench_round },
-	{ "hostile", bench_hostile },
-	{ "connect", bench_connect },
+	{ "digest", bench_digest, "one step, as its digest" },
+	{ "start", bench_start, "what a step starts from, for other programs" },
+	{ "step", bench_step, "iterations: of the engine, of OpenBLAS, with plain sgemm" },
+	{ "product", bench_product, "the model's matrix products, exact and with plain sgemm" },
+	{ "encode", bench_encode, "the code of what a step changed" },
+	{ "value", bench_value, "the gradient by which a block is valued" },
+	{ "verify", bench_verify, "a whole block: k + 1 steps, the benchmark, the update" },
+	{ "refuse", bench_refuse, "a false proof, until it is refused" },
+	{ "round", bench_round, "runs, and what a round takes of a validator's machine" },
+	{ "hostile", bench_hostile, "segments from starts that are made to be slow" },
+	{ "connect", bench_connect, "blocks of payments, from bytes to tip" },
+	{ "train", NULL, "trains on a file, alone or as a network does" },
 };
 
 static bool atelier_bench_run_chains(bool (*bench_command)(struct bench *bench), struct bench *bench,
@@ -163,6 +165,8 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 		return atelier_bench_error(err.text);
 	backend_select(bench.kind);
 	bench.folder = options_string(bench_options, "folder");
+	if (bench_function == bench_connect && options_is_set(bench_options, "chainspec"))
+		return atelier_bench_error("connect has a small chain of its own: -chainspec is for others.");
 	if (bench_function == bench_connect)
 		return bench_connect(&bench) ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (bench_trains)
@@ -206,10 +210,11 @@ int main(int argc, char **argv)
 		(!options_bool(bench_options, "version") && bench_command == NULL)) {
 		char *bench_help = options_help(bench_options);
 
-		printf("Usage: atelier-bench "
-		       "digest|start|step|product|encode|value|verify|refuse|round|hostile|connect|"
-		       "train [options]\n\n%s",
-			bench_help);
+		printf("Usage: atelier-bench <command> [options]\n\n"
+		       "Commands, most of which measure how long something takes:\n\n");
+		for (size_t i = 0; i < sizeof bench_commands / sizeof bench_commands[0]; i++)
+			printf("  %-8s %s\n", bench_commands[i].name, bench_commands[i].help);
+		printf("\n%s", bench_help);
 		free(bench_help);
 		bench_exit_code = options_bool(bench_options, "help") ? EXIT_SUCCESS : EXIT_FAILURE;
 	} else if (options_bool(bench_options, "version")) {

@@ -3,6 +3,7 @@
 says clearly what it cannot do. (contrib/digest-matrix does this over compilers, kernels and BLAS vendors.)"""
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -120,6 +121,8 @@ def main():
         result = bench("-spec=regtest", command, "-rounds=1", "-json", "-engine=auto")
         lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
         checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 and line["threads"] == 1 for line in lines)))
+    commands = re.findall(r"^  (\w+) +\w", bench("-help").stdout, re.MULTILINE)
+    checks.append(("the help says what each command is", {"digest", "round", "connect", "train"} < set(commands)))
     checks.append(("round tells of a chain's rounds, or that it has none", judge_round()))
     checks.append(("hostile starts give the same on all engines", judge_hostile()))
     checks.append(("start gives sizes, theta and windows", judge_start()))
@@ -128,7 +131,7 @@ def main():
     for engine in ("openblas", "onednn"):
         checks.append((f"a step of 2.8 million parameters over {engine} takes under 200 MB, and as much as it says", judge_memory(engine)))
     for arguments in (["-spec=other", "digest"], ["-engine=abacus", "digest"], ["-threads=x", "digest"], ["dance"], [],
-                      ["-unknown", "digest"], ["digest", "step"]):
+                      ["-unknown", "digest"], ["digest", "step"], ["connect", "-chainspec=ward7.json"]):
         result = bench(*arguments)
         told = result.stderr.startswith("error: ") or "Usage" in result.stdout
         checks.append((f"refuses '{' '.join(arguments)}'", result.returncode == 1 and told))
