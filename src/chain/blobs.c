@@ -199,6 +199,16 @@ static bool blobs_has_room(struct blobs *blobs, const uint8_t root[32], size_t s
 	return *use != BLOBS_PENDING || blobs->pending_bytes + size <= BLOBS_PENDING_BUDGET;
 }
 
+/* Bytes whose root has been compared lie in that file, or could not be put there. */
+static enum blobs_result blobs_take_in(struct blobs *blobs, const uint8_t root[32], size_t size, enum blobs_use use,
+	bool stored)
+{
+	if (!stored)
+		return BLOBS_FAILED;
+	blob_add(blobs, root, size, clock_wall(), use)->checked = true;
+	return BLOBS_STORED;
+}
+
 enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const uint8_t *blob_bytes, size_t size,
 	enum blobs_use use, struct errmsg *err)
 {
@@ -211,10 +221,7 @@ enum blobs_result blobs_put(struct blobs *blobs, const uint8_t root[32], const u
 	blob_file = blobs_path(blobs, root);
 	stored = file_write_atomic(blob_file, blob_bytes, size, 0600, err);
 	free(blob_file);
-	if (!stored)
-		return BLOBS_FAILED;
-	blob_add(blobs, root, size, clock_wall(), use)->checked = true;
-	return BLOBS_STORED;
+	return blobs_take_in(blobs, root, size, use, stored);
 }
 
 enum blobs_result blobs_put_draft(struct blobs *blobs, const uint8_t root[32], const char *draft_path, size_t size,
@@ -229,12 +236,8 @@ enum blobs_result blobs_put_draft(struct blobs *blobs, const uint8_t root[32], c
 	blob_file = blobs_path(blobs, root);
 	stored = rename(draft_path, blob_file) == 0 ||
 		errmsg_set(err, "%s cannot be renamed: %s", draft_path, strerror(errno));
-	stored = stored && file_sync_dir(blobs->folder, err);
 	free(blob_file);
-	if (!stored)
-		return BLOBS_FAILED;
-	blob_add(blobs, root, size, clock_wall(), use)->checked = true;
-	return BLOBS_STORED;
+	return blobs_take_in(blobs, root, size, use, stored && file_sync_dir(blobs->folder, err));
 }
 
 /* It may be over the budget then, and the next one that comes finds no room. */
@@ -296,63 +299,110 @@ void blobs_drop_unwanted(struct blobs *blobs, blobs_wanted *wanted, const void *
 	blobs_drop_those(blobs, INT64_MAX, wanted, context);
 }
 
-static bool blob_matches_root(const struct buf *blob_bytes, size_t blob_start, const uint8_t root[32])
+/* A file that is there and cannot be opened now (no descriptor is left) may be sound. */
+static enum blobs_found blob_found_closed(const char *blob_file)
 {
-	uint8_t computed_root[32];
+	return file_exists(blob_file) ? BLOBS_UNREADABLE : BLOBS_DAMAGED;
+}
 
-	contribution_root(blob_bytes->data + blob_start, blob_bytes->size - blob_start, computed_root);
-	return memcmp(computed_root, root, 32) == 0;
+static enum blobs_found blob_found_root(const char *blob_file, const uint8_t found_root[32], const uint8_t root[32],
+	struct errmsg *err)
+{
+	if (memcmp(found_root, root, 32) == 0)
+		return BLOBS_SOUND;
+	errmsg_set(err, "%s does not match its root any more", blob_file);
+	return BLOBS_DAMAGED;
 }
 
 /* Of `blobs` it needs nothing that changes. */
-bool blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
+enum blobs_found blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes,
+	struct errmsg *err)
 {
 	size_t blob_start = blob_bytes->size;
 	char *blob_file = blobs_path(blobs, root);
-	bool blob_read = file_read(blob_file, BLOBS_LARGEST, blob_bytes, err);
+	const int fd = file_open(blob_file, err);
+	enum blobs_found found = BLOBS_FAILING;
+	uint8_t found_root[32];
 
-	if (blob_read && !blob_matches_root(blob_bytes, blob_start, root))
-		blob_read = errmsg_set(err, "%s does not match its root any more", blob_file);
+	if (fd < 0) {
+		found = blob_found_closed(blob_file);
+	} else if (file_read_rest(fd, BLOBS_LARGEST, blob_bytes, blob_file, err)) {
+		contribution_root(blob_bytes->data + blob_start, blob_bytes->size - blob_start, found_root);
+		found = blob_found_root(blob_file, found_root, root, err);
+	}
+	if (fd >= 0)
+		close(fd);
 	free(blob_file);
-	if (!blob_read)
+	if (found != BLOBS_SOUND)
 		blob_bytes->size = blob_start;
-	return blob_read;
+	return found;
+}
+
+static bool blob_hash_file(int fd, const char *path, uint64_t size, uint8_t root[32], struct errmsg *err)
+{
+	uint8_t *pages = mem_alloc(BLOBS_PAGES_AT_ONCE);
+	struct merkle merkle;
+	bool hashed = true;
+
+	merkle_init(&merkle);
+	for (uint64_t at = 0; hashed && at < size; at += BLOBS_PAGES_AT_ONCE) {
+		const size_t count = size - at < BLOBS_PAGES_AT_ONCE ? (size_t)(size - at) : BLOBS_PAGES_AT_ONCE;
+
+		hashed = file_read_at(fd, at, pages, count, path, err);
+		for (size_t i = 0; hashed && i < count; i += CONTRIBUTION_PAGE)
+			merkle_add(&merkle, pages + i, count - i < CONTRIBUTION_PAGE ? count - i : CONTRIBUTION_PAGE);
+	}
+	merkle_final(&merkle, root);
+	free(pages);
+	return hashed;
+}
+
+enum blobs_found blobs_check_file(const struct blobs *blobs, const uint8_t root[32], struct errmsg *err)
+{
+	char *blob_file = blobs_path(blobs, root);
+	const int fd = file_open(blob_file, err);
+	enum blobs_found found = BLOBS_FAILING;
+	struct stat blob_stat;
+	uint8_t found_root[32];
+
+	if (fd < 0)
+		found = blob_found_closed(blob_file);
+	else if (fstat(fd, &blob_stat) == 0 &&
+		blob_hash_file(fd, blob_file, (uint64_t)blob_stat.st_size, found_root, err))
+		found = blob_found_root(blob_file, found_root, root, err);
+	if (fd >= 0)
+		close(fd);
+	free(blob_file);
+	return found;
+}
+
+void blobs_note(struct blobs *blobs, const uint8_t root[32], enum blobs_found found)
+{
+	struct blob *blob = map_get(&blobs->by_root, root);
+	char *blob_file;
+
+	if (blob == NULL)
+		return;
+	blob->in_check = false;
+	blob->checked = blob->checked || found == BLOBS_SOUND;
+	/* On a bad place of the disk it may be read another time; but others have what a block needs. */
+	if (found != BLOBS_DAMAGED && (found != BLOBS_FAILING || blob->use != BLOBS_SETTLED))
+		return;
+	blob_file = blobs_path(blobs, root);
+	log_error("[chain] removing a damaged blob: %s", blob_file);
+	free(blob_file);
+	blob_remove(blobs, root);
 }
 
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
 {
-	struct blob *blob = map_get(&blobs->by_root, root);
-	size_t blob_start = blob_bytes->size;
-	bool blob_read, blob_sound;
-	char *blob_file;
-	int fd;
+	enum blobs_found found;
 
-	if (blob == NULL)
+	if (!blobs_has(blobs, root))
 		return errmsg_set(err, "The blob is not here");
-	blob_file = blobs_path(blobs, root);
-	fd = file_open(blob_file, err);
-	blob_read = fd >= 0 && file_read_rest(fd, BLOBS_LARGEST, blob_bytes, blob_file, err);
-	if (blob_read) {
-		blob_read = blob_sound = blob_matches_root(blob_bytes, blob_start, root);
-		if (!blob_sound)
-			errmsg_set(err, "%s does not match its root any more", blob_file);
-	} else {
-		/* A file that is there and cannot be opened now (no descriptor is left) may be sound. One that is open
-		 * and cannot be read lies on a bad place of the disk: others have what a block needs. */
-		blob_sound = file_exists(blob_file) && (fd < 0 || blob->use != BLOBS_SETTLED);
-	}
-	if (fd >= 0)
-		close(fd);
-	if (blob_read)
-		blob->checked = true;
-	else
-		blob_bytes->size = blob_start;
-	if (!blob_sound) {
-		log_error("[chain] removing a damaged blob: %s", blob_file);
-		blob_remove(blobs, root);
-	}
-	free(blob_file);
-	return blob_read;
+	found = blobs_read_file(blobs, root, blob_bytes, err);
+	blobs_note(blobs, root, found);
+	return found == BLOBS_SOUND;
 }
 
 /* --- in pieces --- */
@@ -367,20 +417,8 @@ bool blobs_is_checked(const struct blobs *blobs, const uint8_t root[32])
 bool blobs_file_root(const char *path, uint64_t size, uint8_t root[32], struct errmsg *err)
 {
 	const int fd = file_open(path, err);
-	uint8_t *pages = mem_alloc(BLOBS_PAGES_AT_ONCE);
-	struct merkle merkle;
-	bool hashed = fd >= 0;
+	const bool hashed = fd >= 0 && blob_hash_file(fd, path, size, root, err);
 
-	merkle_init(&merkle);
-	for (uint64_t at = 0; hashed && at < size; at += BLOBS_PAGES_AT_ONCE) {
-		const size_t count = size - at < BLOBS_PAGES_AT_ONCE ? (size_t)(size - at) : BLOBS_PAGES_AT_ONCE;
-
-		hashed = file_read_at(fd, at, pages, count, path, err);
-		for (size_t i = 0; hashed && i < count; i += CONTRIBUTION_PAGE)
-			merkle_add(&merkle, pages + i, count - i < CONTRIBUTION_PAGE ? count - i : CONTRIBUTION_PAGE);
-	}
-	merkle_final(&merkle, root);
-	free(pages);
 	if (fd >= 0)
 		close(fd);
 	return hashed;
@@ -396,24 +434,18 @@ bool blobs_begin_check(struct blobs *blobs, const uint8_t root[32])
 	return true;
 }
 
-void blobs_note_check(struct blobs *blobs, const uint8_t root[32], bool matches)
+/* Once in a run the whole is hashed, as pieces by themselves cannot be held against the root. */
+static bool blobs_make_sure(struct blobs *blobs, const uint8_t root[32], struct errmsg *err)
 {
-	struct blob *blob = map_get(&blobs->by_root, root);
+	enum blobs_found found;
 
-	if (blob == NULL)
-		return;
-	blob->in_check = false;
-	if (matches) {
-		blob->checked = true;
-	} else {
-		/* Once more, by who tells a file that cannot be opened now from a damaged one. */
-		struct buf whole_blob;
-		struct errmsg err;
-
-		buf_init(&whole_blob);
-		blobs_read(blobs, root, &whole_blob, &err);
-		buf_clear(&whole_blob);
-	}
+	if (!blobs_has(blobs, root))
+		return errmsg_set(err, "The blob is not here");
+	if (blobs_is_checked(blobs, root))
+		return true;
+	found = blobs_check_file(blobs, root, err);
+	blobs_note(blobs, root, found);
+	return found == BLOBS_SOUND;
 }
 
 bool blobs_read_piece(struct blobs *blobs, const uint8_t root[32], uint64_t offset, size_t count,
@@ -424,12 +456,8 @@ bool blobs_read_piece(struct blobs *blobs, const uint8_t root[32], uint64_t offs
 	char *blob_file;
 	int fd;
 
-	if (!blobs_is_checked(blobs, root)) {
-		piece_read = blobs_read(blobs, root, blob_bytes, err);
-		blob_bytes->size = blob_start;
-		if (!piece_read)
-			return false;
-	}
+	if (!blobs_make_sure(blobs, root, err))
+		return false;
 	blob_file = blobs_path(blobs, root);
 	fd = file_open(blob_file, err);
 	piece_read = fd >= 0 && file_read_at(fd, offset, buf_extend(blob_bytes, count), count, blob_file, err);
@@ -460,30 +488,19 @@ static bool blob_read_range(const void *context, uint64_t offset, uint8_t *range
 bool blobs_gather(struct blobs *blobs, const uint8_t root[32], blobs_gatherer *gather, void *context,
 	struct errmsg *err)
 {
-	const struct blob *blob = map_get(&blobs->by_root, root);
 	struct blob_ranges blob_ranges = { .err = err };
 	bool gathered, blob_gone;
 	char *blob_file;
 
-	/* Once in a run the whole is hashed, as ranges by themselves cannot be held against the root. */
-	if (blob != NULL && !blob->checked) {
-		struct buf whole_blob;
-
-		buf_init(&whole_blob);
-		gathered = blobs_read(blobs, root, &whole_blob, err);
-		buf_clear(&whole_blob);
-		if (!gathered)
-			return false;
-	}
-	if (blob == NULL)
-		return errmsg_set(err, "The blob of a dataset is not here");
+	if (!blobs_make_sure(blobs, root, err))
+		return false;
 	blob_file = blobs_path(blobs, root);
 	blob_ranges.path = blob_file;
 	blob_ranges.fd = open(blob_file, O_RDONLY | O_CLOEXEC);
 	blob_gone = blob_ranges.fd < 0 && errno == ENOENT;
 	if (blob_ranges.fd >= 0) {
 		const struct course_data blob_data = {
-			.size = blob->size,
+			.size = blobs_size(blobs, root),
 			.read = blob_read_range,
 			.context = &blob_ranges,
 		};

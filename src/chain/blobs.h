@@ -65,15 +65,22 @@ void blobs_drop_unwanted(struct blobs *blobs, blobs_wanted *wanted, const void *
 /* Where its file is or would be; the caller's. */
 char *blobs_path(const struct blobs *blobs, const uint8_t root[32]);
 bool blobs_read(struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
-/* The same for any thread: what is damaged stays where it is, for blobs_read to find. */
-bool blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err);
+
+/* What a look at the whole file showed. UNREADABLE: nothing, as it cannot be opened now; FAILING: it is open, and the
+ * disk does not give it; DAMAGED: it is gone, or another's. */
+enum blobs_found { BLOBS_UNREADABLE, BLOBS_SOUND, BLOBS_FAILING, BLOBS_DAMAGED };
+/* As blobs_read, or without keeping the bytes, for any thread. Large ones take long: not for the loop. */
+enum blobs_found blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes,
+	struct errmsg *err);
+enum blobs_found blobs_check_file(const struct blobs *blobs, const uint8_t root[32], struct errmsg *err);
+/* What follows from it, on the loop: what is damaged is removed, as is what a block needs and the disk does not give;
+ * what is sound need not be looked at again. */
+void blobs_note(struct blobs *blobs, const uint8_t root[32], enum blobs_found found);
 
 /* Whether its file has been held against its root in this run. */
 bool blobs_is_checked(const struct blobs *blobs, const uint8_t root[32]);
-/* If not, somebody may begin to, and says how it went: what does not match is removed. False: it is checked, is being
- * checked, or is not here. */
+/* If not, somebody may begin to, and notes what he finds. False: it is checked, is being checked, or is not here. */
 bool blobs_begin_check(struct blobs *blobs, const uint8_t root[32]);
-void blobs_note_check(struct blobs *blobs, const uint8_t root[32], bool matches);
 /* The root of the first `size` bytes of a file, by any thread. */
 bool blobs_file_root(const char *path, uint64_t size, uint8_t root[32], struct errmsg *err);
 /* Appends so many bytes of a blob that is here and has them; checks it first if nobody has. */

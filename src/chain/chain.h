@@ -247,7 +247,6 @@ bool chain_has_blob(const struct chain *chain, const uint8_t root[32]);
  * `samples` sampled strings that has too. A second or two for the largest. */
 bool chain_resemblance(const struct chain *chain, uint32_t number, uint32_t *dataset, size_t *shared, size_t *samples,
 	struct errmsg *err);
-bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *out, struct errmsg *err);
 /* So many bytes of it, which it must have, are appended. The first time in a run the whole is held against its root:
  * by the call itself, unless chain_blob_ready was asked until it was true. False: a worker does that, ask again. */
 uint64_t chain_blob_size(const struct chain *chain, const uint8_t root[32]); /* 0: it is not here */

@@ -363,6 +363,7 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 		return NULL;
 	}
 	queue_after_drain(chain->queue, choose_resume, chain);
+	blob_parts_check_ahead(chain);
 	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
 	return chain;
 }

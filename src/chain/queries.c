@@ -89,11 +89,6 @@ bool chain_has_blob(const struct chain *chain, const uint8_t root[32])
 	return blobs_has(chain->blobs, root);
 }
 
-bool chain_read_blob(struct chain *chain, const uint8_t root[32], struct buf *blob_bytes, struct errmsg *err)
-{
-	return blobs_read(chain->blobs, root, blob_bytes, err);
-}
-
 bool chain_coin(struct chain *chain, const struct outpoint *outpoint, struct coin *coin)
 {
 	struct errmsg err;

@@ -136,21 +136,22 @@ static bool run_audit_take_disclosed(struct run_audit *audit, const struct round
 {
 	const struct spec *spec = run_audit_spec(audit);
 	const uint32_t drawn = round_audited(view, seat), length = view->run[seat].length;
-	struct round_disclosed disclosed;
+	struct chain *chain = audit->auditor->chain;
+	const size_t list_size = (size_t)length * 32;
 	struct buf blob;
 	bool is_taken;
 
 	buf_init(&blob);
-	is_taken = chain_read_blob(audit->auditor->chain, view->run[seat].blob, &blob, err) &&
-		(round_blob_split(spec, length, blob.data, blob.size, &disclosed) ||
-			errmsg_set(err, "The blob of the disclosure has another size"));
+	is_taken = (chain_blob_size(chain, view->run[seat].blob) == round_blob_size(spec, ROUND_DISCLOSURE, length) ||
+			   errmsg_set(err, "The blob of the disclosure is not here, or has another size")) &&
+		chain_read_piece(chain, view->run[seat].blob, 0, list_size + round_code_size(spec), &blob, err);
 	if (is_taken) {
-		audit->digests = mem_dup(disclosed.digests, (size_t)length * 32);
+		audit->digests = mem_dup(blob.data, list_size);
 		audit->known = length;
 		is_taken = run_audit_choose(audit, drawn, err);
 	}
 	if (is_taken && run_audit_is_nearer(audit, drawn))
-		run_audit_start_from(audit, drawn, disclosed.audited);
+		run_audit_start_from(audit, drawn, blob.data + list_size);
 	buf_clear(&blob);
 	return is_taken;
 }

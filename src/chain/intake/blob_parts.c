@@ -17,7 +17,10 @@
 #include "util/file.h"
 #include "util/mem.h"
 
-enum { BLOB_PARTS_AT_ONCE = 1 << 20 /* bytes of a blob that the loop itself holds against the root */ };
+enum {
+	BLOB_PARTS_AT_ONCE = 1 << 20, /* bytes of a blob that the loop itself holds against the root */
+	BLOB_PARTS_AHEAD = 256 << 20, /* bytes that are read after a start: some seconds of a disk */
+};
 
 struct blob_draft {
 	struct chain *chain;
@@ -33,10 +36,10 @@ struct blob_draft {
 
 struct blob_check {
 	struct chain *chain;
-	char *path;
 	uint8_t root[32];
-	uint64_t size;
-	bool matches;
+	enum blobs_found found;
+	uint32_t ahead; /* datasets below this number are next; 0: nothing is */
+	uint64_t left;  /* bytes that they may have */
 };
 
 /* --- what comes in --- */
@@ -162,36 +165,33 @@ uint64_t chain_blob_size(const struct chain *chain, const uint8_t root[32])
 static void blob_check_run(void *job_arg)
 {
 	struct blob_check *check = job_arg;
-	uint8_t found_root[32];
 	struct errmsg err;
 
-	check->matches = blobs_file_root(check->path, check->size, found_root, &err) &&
-		memcmp(found_root, check->root, 32) == 0;
+	check->found = blobs_check_file(check->chain->blobs, check->root, &err);
 }
+
+static void blob_check_next(struct chain *chain, uint32_t datasets, uint64_t left);
 
 static void blob_check_done(void *job_arg, bool cancelled)
 {
 	struct blob_check *check = job_arg;
 
-	if (!cancelled)
-		blobs_note_check(check->chain->blobs, check->root, check->matches);
-	free(check->path);
+	if (!cancelled) {
+		blobs_note(check->chain->blobs, check->root, check->found);
+		blob_check_next(check->chain, check->ahead, check->left);
+	}
 	free(check);
 }
 
-/* Who asks for a part waits in a line of his own until it is ready, so there are no more jobs than peers. */
-bool chain_blob_ready(struct chain *chain, const uint8_t root[32])
+/* Of a blob that blobs_begin_check has given. */
+static void blob_check_post(struct chain *chain, const uint8_t root[32], uint32_t ahead, uint64_t left)
 {
-	const uint64_t size = blobs_size(chain->blobs, root);
-	struct blob_check *check;
+	struct blob_check *check = mem_calloc(1, sizeof *check);
 
-	if (size <= BLOB_PARTS_AT_ONCE || !blobs_begin_check(chain->blobs, root))
-		return size <= BLOB_PARTS_AT_ONCE || blobs_is_checked(chain->blobs, root);
-	check = mem_calloc(1, sizeof *check);
 	check->chain = chain;
-	check->path = blobs_path(chain->blobs, root);
+	check->ahead = ahead;
+	check->left = left;
 	memcpy(check->root, root, 32);
-	check->size = size;
 	queue_post(chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
@@ -200,6 +200,39 @@ bool chain_blob_ready(struct chain *chain, const uint8_t root[32])
 			.done = blob_check_done,
 			.arg = check,
 		});
+}
+
+/* Of the datasets below that number the last one that nobody has looked at. Meanwhile a branch may have taken some
+ * away. */
+static void blob_check_next(struct chain *chain, uint32_t datasets, uint64_t left)
+{
+	if (chain->closing || chain->failed)
+		return;
+	while (datasets > 1) {
+		const struct dataset *dataset = --datasets < registry_count(chain->registry) ?
+			registry_get(chain->registry, datasets) :
+			NULL;
+
+		if (dataset == NULL || dataset->size > left || !blobs_begin_check(chain->blobs, dataset->root))
+			continue;
+		blob_check_post(chain, dataset->root, datasets, left - dataset->size);
+		return;
+	}
+}
+
+void blob_parts_check_ahead(struct chain *chain)
+{
+	blob_check_next(chain, (uint32_t)registry_count(chain->registry), BLOB_PARTS_AHEAD);
+}
+
+/* Who asks for a part waits in a line of his own until it is ready, so there are no more jobs than peers. */
+bool chain_blob_ready(struct chain *chain, const uint8_t root[32])
+{
+	const uint64_t size = blobs_size(chain->blobs, root);
+
+	if (size <= BLOB_PARTS_AT_ONCE || !blobs_begin_check(chain->blobs, root))
+		return size <= BLOB_PARTS_AT_ONCE || blobs_is_checked(chain->blobs, root);
+	blob_check_post(chain, root, 0, 0);
 	return false;
 }
 

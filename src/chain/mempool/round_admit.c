@@ -30,12 +30,9 @@ static bool round_admit_has_blob(const struct chain *chain, const struct round_e
 /* A file that is not the blob's any more goes: reading it does that. */
 static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32])
 {
-	struct buf blob_bytes;
 	struct errmsg err;
 
-	buf_init(&blob_bytes);
-	blobs_read(chain->blobs, root, &blob_bytes, &err);
-	buf_clear(&blob_bytes);
+	blobs_note(chain->blobs, root, blobs_check_file(chain->blobs, root, &err));
 }
 
 /* A file of an earlier run may have been cut short since. That is nobody's fault, so it is read before it is judged by
@@ -140,7 +137,9 @@ struct round_check {
 	uint8_t txid[32];
 	struct round_tx round_tx;
 	struct round_terms terms;
-	bool is_lost; /* a file is not the blob's (any more), as `why` says */
+	bool is_lost;          /* a file is not the blob's (any more), as `why` says */
+	uint8_t looked_at[32]; /* the last one that was read, and what that found */
+	enum blobs_found found;
 	struct errmsg why;
 	bool is_right;
 	bool is_elsewhere; /* or would be, if another segment were drawn */
@@ -158,6 +157,13 @@ static struct round_check *round_check_new(struct chain *chain, const struct rou
 	return check;
 }
 
+static bool round_check_read(struct round_check *check, const uint8_t root[32], struct buf *bytes)
+{
+	memcpy(check->looked_at, root, 32);
+	check->found = blobs_read_file(check->chain->blobs, root, bytes, &check->why);
+	return check->found == BLOBS_SOUND;
+}
+
 static void round_check_challenge(struct round_check *check, const struct buf *blob_bytes)
 {
 	const struct spec *spec = check->chain->spec;
@@ -165,7 +171,7 @@ static void round_check_challenge(struct round_check *check, const struct buf *b
 	struct buf disclosed_bytes;
 
 	buf_init(&disclosed_bytes);
-	check->is_lost = !blobs_read_file(check->chain->blobs, check->terms.committed, &disclosed_bytes, &check->why) ||
+	check->is_lost = !round_check_read(check, check->terms.committed, &disclosed_bytes) ||
 		!round_blob_split(spec, check->terms.length, disclosed_bytes.data, disclosed_bytes.size, &disclosed);
 	if (!check->is_lost)
 		check->is_right = round_blob_check_challenge(spec, blob_bytes->data, blob_bytes->size,
@@ -181,7 +187,7 @@ static void round_check_run(void *check_arg)
 	struct buf blob_bytes;
 
 	buf_init(&blob_bytes);
-	check->is_lost = !blobs_read_file(check->chain->blobs, check->round_tx.root, &blob_bytes, &check->why);
+	check->is_lost = !round_check_read(check, check->round_tx.root, &blob_bytes);
 	if (!check->is_lost && check->round_tx.kind == ROUND_CHALLENGE)
 		round_check_challenge(check, &blob_bytes);
 	else if (!check->is_lost)
@@ -224,7 +230,7 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 	if (check->is_lost) {
 		log_warn("[chain] bytes of a round cannot be looked at: %s", check->why.text);
 		reject_set(reject, REASON_MISSING_BLOB, "%s", check->why.text);
-		round_admit_lose_damaged(chain, entry->round_tx.root);
+		blobs_note(chain->blobs, check->looked_at, check->found);
 		round_line_drop(chain, entry, "missing-blob");
 		return CHAIN_REJECTED;
 	}

@@ -77,10 +77,11 @@ static bool round_challenge_read(struct round_challenge *challenge)
 
 	buf_init(&disclosed_bytes);
 	buf_init(&start_bytes);
-	is_read = blobs_read_file(challenge->chain->blobs, challenge->terms.committed, &disclosed_bytes, &err) &&
+	is_read = blobs_read_file(challenge->chain->blobs, challenge->terms.committed, &disclosed_bytes, &err) ==
+			BLOBS_SOUND &&
 		round_blob_split(spec, challenge->terms.length, disclosed_bytes.data, disclosed_bytes.size,
 			&disclosed) &&
-		blobs_read_file(challenge->chain->blobs, challenge->root, &start_bytes, &err) &&
+		blobs_read_file(challenge->chain->blobs, challenge->root, &start_bytes, &err) == BLOBS_SOUND &&
 		start_bytes.size == round_code_size(spec);
 	if (is_read) {
 		segment->start = mem_dup(start_bytes.data, start_bytes.size);

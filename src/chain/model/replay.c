@@ -122,7 +122,7 @@ static uint8_t *replay_read_change(const struct replay *replay, const struct rou
 	struct buf blob;
 
 	buf_init(&blob);
-	if (!blobs_read_file(replay->blobs, run->blob, &blob, err))
+	if (blobs_read_file(replay->blobs, run->blob, &blob, err) != BLOBS_SOUND)
 		errmsg_wrap(err, "Put the file back, from another node, or start with -reindex");
 	else if (round_blob_split(replay->spec, run->length, blob.data, blob.size, &disclosed))
 		change = mem_dup(disclosed.result, round_code_size(replay->spec));

@@ -43,7 +43,8 @@ struct judge_job {
 	struct judge *judge;
 	struct judge_job *next;
 	struct judged *judged;
-	char *path;       /* of the blob's file; NULL: the bytes were handed in */
+	bool is_in_file; /* the blob is; else its bytes were handed in */
+	enum blobs_found found;
 	struct buf bytes; /* the blob's */
 	judge_told *told; /* NULL: nobody is told but the chain */
 	void *told_context;
@@ -317,41 +318,21 @@ enum judge_verdict judge_blob(struct judge *judge, const struct registry *regist
 
 /* --- by a job --- */
 
-static bool judge_job_read(struct judge_job *job)
-{
-	uint8_t found_root[32];
-
-	if (!file_read(job->path, JUDGE_BLOB_LARGEST, &job->bytes, &job->why))
-		return false;
-	contribution_root(job->bytes.data, job->bytes.size, found_root);
-	return memcmp(found_root, job->judged->root, 32) == 0 ||
-		errmsg_set(&job->why, "%s does not match its root any more", job->path);
-}
-
 /* On a worker: touches the file, the database and its own verdict, which nobody else looks at meanwhile. */
 static void judge_job_run(void *job_arg)
 {
 	struct judge_job *job = job_arg;
 	struct judged *judged = job->judged;
 
-	job->failed = job->path != NULL && !judge_job_read(job);
+	if (job->is_in_file)
+		job->found = blobs_read_file(job->judge->options.blobs, judged->root, &job->bytes, &job->why);
+	job->failed = job->is_in_file && job->found != BLOBS_SOUND;
 	if (!job->failed) {
 		judged->is_bad = !novelty_check(job->judge->options.spec, job->bytes.data, job->bytes.size,
 			&judged->novelty, &judged->reject);
 		job->is_disk_failing = !judged->is_bad && !judge_look_up(job->judge, judged, job->end, &job->why);
 		job->failed = job->is_disk_failing;
 	}
-}
-
-/* A file that is not the blob's any more goes, and the blob is asked for again. */
-static void judge_lose_damaged(struct judge *judge, const uint8_t root[32])
-{
-	struct buf blob_bytes;
-	struct errmsg err;
-
-	buf_init(&blob_bytes);
-	blobs_read(judge->options.blobs, root, &blob_bytes, &err);
-	buf_clear(&blob_bytes);
 }
 
 /* On the loop again. What failed is as if it had not been begun. */
@@ -364,10 +345,10 @@ static void judge_job_done(void *job_arg, bool cancelled)
 	while (*link != job)
 		link = &(*link)->next;
 	*link = job->next;
-	if (job->failed && !job->is_disk_failing) {
+	if (job->failed && !job->is_disk_failing)
 		log_warn("[chain] a blob cannot be judged: %s", job->why.text);
-		judge_lose_damaged(judge, judged->root);
-	}
+	/* A file that is not the blob's any more goes, and the blob is asked for again. */
+	blobs_note(judge->options.blobs, judged->root, job->found);
 	if (job->is_superseded) {
 		novelty_clear(&judged->novelty);
 		free(judged);
@@ -383,7 +364,6 @@ static void judge_job_done(void *job_arg, bool cancelled)
 		judge->options.ready(judge->options.context, job->is_disk_failing ? &job->why : NULL);
 	if (!cancelled && job->told != NULL)
 		job->told(job->told_context);
-	free(job->path);
 	buf_clear(&job->bytes);
 	free(job);
 }
@@ -427,7 +407,7 @@ void judge_begin(struct judge *judge, const struct registry *registry, const uin
 		return;
 	if (blob_size > JUDGE_AT_ONCE) {
 		job = judge_job_new(judge, registry, root);
-		job->path = blobs_path(judge->options.blobs, root);
+		job->is_in_file = true;
 		judge_post(job);
 		return;
 	}

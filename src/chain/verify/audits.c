@@ -35,8 +35,8 @@ struct audits_job {
 	uint32_t base, height; /* of the round's base, and of the seat */
 	uint32_t length;       /* of its run */
 	atomic_bool cancel;
-	bool is_known;  /* the blob is to be looked at, and no more */
-	bool is_unread; /* the blob could not be read: it is for the loop to look at */
+	bool is_known;          /* the blob is to be looked at, and no more */
+	enum blobs_found found; /* of the blob */
 	bool is_made, is_right;
 };
 
@@ -208,8 +208,8 @@ static void audits_run(void *job_arg)
 	struct buf blob;
 
 	buf_init(&blob);
-	audits_job->is_unread = !blobs_read_file(audits_job->chain->blobs, audits_job->blob_root, &blob, &err);
-	if (!audits_job->is_unread && !audits_job->is_known &&
+	audits_job->found = blobs_read_file(audits_job->chain->blobs, audits_job->blob_root, &blob, &err);
+	if (audits_job->found == BLOBS_SOUND && !audits_job->is_known &&
 		round_blob_split(spec, audits_job->length, blob.data, blob.size, &disclosed)) {
 		segments_disclosed(spec, &disclosed, &audits_job->segment);
 		audits_job->is_made = verify_segment(spec, &audits_job->segment, 1, &audits_job->cancel,
@@ -224,15 +224,10 @@ static void audits_start(struct chain *chain);
  * tip. */
 static bool audits_lose_blob(struct chain *chain, const struct audits_job *audits_job)
 {
-	struct errmsg err;
-	struct buf blob;
-
-	if (!audits_job->is_unread || chain->closing)
+	if (chain->closing)
 		return false;
-	buf_init(&blob);
-	blobs_read(chain->blobs, audits_job->blob_root, &blob, &err);
-	buf_clear(&blob);
-	if (blobs_has(chain->blobs, audits_job->blob_root))
+	blobs_note(chain->blobs, audits_job->blob_root, audits_job->found);
+	if (audits_job->found == BLOBS_SOUND || blobs_has(chain->blobs, audits_job->blob_root))
 		return false;
 	run_blobs_ask(chain);
 	return true;

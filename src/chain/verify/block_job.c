@@ -181,7 +181,7 @@ static void block_job_rest_done(void *job_arg, bool cancelled)
 
 	block_job_keep_audits(chain, block_job);
 	if (block_job->round_unread)
-		full->stuck = !round_inputs_look(chain->blobs, &block_job->round);
+		full->stuck = !round_inputs_lose(chain->blobs, &block_job->round);
 	cancelled = cancelled || block_job->verdict.cancelled;
 	if (!cancelled)
 		block_job_keep_proofs(chain, block_job);

@@ -298,8 +298,8 @@ static void round_use(const struct spec *spec, const struct round_read *read, co
 	}
 }
 
-bool round_inputs_read(const struct spec *spec, const struct round_inputs *round_inputs,
-	struct verify_round *verify_round, struct errmsg *err)
+bool round_inputs_read(const struct spec *spec, struct round_inputs *round_inputs, struct verify_round *verify_round,
+	struct errmsg *err)
 {
 	bool all_read = true;
 
@@ -307,7 +307,9 @@ bool round_inputs_read(const struct spec *spec, const struct round_inputs *round
 		struct buf blob;
 
 		buf_init(&blob);
-		all_read = blobs_read_file(round_inputs->blobs, round_inputs->reads[i].root, &blob, err);
+		round_inputs->unread = i;
+		round_inputs->found = blobs_read_file(round_inputs->blobs, round_inputs->reads[i].root, &blob, err);
+		all_read = round_inputs->found == BLOBS_SOUND;
 		if (all_read)
 			round_use(spec, &round_inputs->reads[i], &blob, verify_round);
 		buf_clear(&blob);
@@ -315,19 +317,12 @@ bool round_inputs_read(const struct spec *spec, const struct round_inputs *round
 	return all_read;
 }
 
-bool round_inputs_look(struct blobs *blobs, const struct round_inputs *round_inputs)
+bool round_inputs_lose(struct blobs *blobs, const struct round_inputs *round_inputs)
 {
-	bool taken_away = false;
-	struct errmsg err;
-	struct buf blob;
+	const uint8_t *root = round_inputs->reads[round_inputs->unread].root;
 
-	for (size_t i = 0; i < round_inputs->read_count; i++) {
-		buf_init(&blob);
-		blobs_read(blobs, round_inputs->reads[i].root, &blob, &err);
-		buf_clear(&blob);
-		taken_away = taken_away || !blobs_has(blobs, round_inputs->reads[i].root);
-	}
-	return taken_away;
+	blobs_note(blobs, root, round_inputs->found);
+	return round_inputs->found == BLOBS_SOUND || !blobs_has(blobs, root);
 }
 
 void round_inputs_clear(struct round_inputs *round_inputs)

@@ -6,6 +6,7 @@
 #ifndef ATELIER_CHAIN_VERIFY_ROUND_INPUTS_H
 #define ATELIER_CHAIN_VERIFY_ROUND_INPUTS_H
 
+#include "chain/blobs.h"
 #include "chain/index.h"
 #include "chain/verify/wants.h"
 #include "consensus/verify.h"
@@ -16,6 +17,8 @@ struct round_inputs {
 	const struct blobs *blobs;
 	struct round_read *reads; /* owned */
 	size_t read_count;
+	size_t unread; /* the one that could not be read, and what was found of it */
+	enum blobs_found found;
 };
 
 /* The base whose state the block's job needs and is not in memory: where it merges, or has challenges. NULL: none. */
@@ -29,12 +32,12 @@ const struct full_entry *round_inputs_missing_state(struct chain *chain, const s
 bool round_inputs_gather(struct chain *chain, const struct full_entry *full, const struct block *block, bool known,
 	struct round_inputs *round_inputs, struct verify_round *verify_round, struct blob_want *missing,
 	struct errmsg *err);
-/* Reads the blobs; any thread. False if one cannot be read: it must be looked at on the loop (round_inputs_look). */
-bool round_inputs_read(const struct spec *spec, const struct round_inputs *round_inputs,
-	struct verify_round *verify_round, struct errmsg *err);
+/* Reads the blobs; any thread. False if one cannot be read (round_inputs_lose). */
+bool round_inputs_read(const struct spec *spec, struct round_inputs *round_inputs, struct verify_round *verify_round,
+	struct errmsg *err);
 void round_inputs_clear(struct round_inputs *round_inputs);
-/* On the loop, after that: a blob that is damaged is taken away, so that gathering again says what is missing. False if
- * none is: what could not be read is not mended by asking for it. */
-bool round_inputs_look(struct blobs *blobs, const struct round_inputs *round_inputs);
+/* On the loop, after that: if the blob is damaged it is taken away, so that gathering again says what is missing. False
+ * if it is not: what could not be read is not mended by asking for it. */
+bool round_inputs_lose(struct blobs *blobs, const struct round_inputs *round_inputs);
 
 #endif

@@ -137,7 +137,7 @@ def bad_place():
     control = os.path.join(other.root, "faults")
     other.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
     with open(control, "w", encoding="utf-8") as file:
-        file.write(f"{READ} {errno.EIO} 0 2 0 {roots[3]}")  # a worker's look, and the one after it
+        file.write(f"{READ} {errno.EIO} 0 1 0 {roots[3]}")  # a worker's look
     other.start(f"-addnode={node.address}")
     assert_merged(node)
     other.wait_for_height(node.height())
