@@ -376,6 +376,19 @@ enum blobs_found blobs_check_file(const struct blobs *blobs, const uint8_t root[
 	return found;
 }
 
+bool blobs_read_part(const struct blobs *blobs, const uint8_t root[32], uint64_t offset, uint8_t *out, size_t count,
+	struct errmsg *err)
+{
+	char *blob_file = blobs_path(blobs, root);
+	const int fd = file_open(blob_file, err);
+	const bool part_read = fd >= 0 && file_read_at(fd, offset, out, count, blob_file, err);
+
+	if (fd >= 0)
+		close(fd);
+	free(blob_file);
+	return part_read;
+}
+
 void blobs_note(struct blobs *blobs, const uint8_t root[32], enum blobs_found found)
 {
 	struct blob *blob = map_get(&blobs->by_root, root);
@@ -452,21 +465,13 @@ bool blobs_read_piece(struct blobs *blobs, const uint8_t root[32], uint64_t offs
 	struct buf *blob_bytes, struct errmsg *err)
 {
 	const size_t blob_start = blob_bytes->size;
-	bool piece_read;
-	char *blob_file;
-	int fd;
 
 	if (!blobs_make_sure(blobs, root, err))
 		return false;
-	blob_file = blobs_path(blobs, root);
-	fd = file_open(blob_file, err);
-	piece_read = fd >= 0 && file_read_at(fd, offset, buf_extend(blob_bytes, count), count, blob_file, err);
-	if (!piece_read)
-		blob_bytes->size = blob_start;
-	if (fd >= 0)
-		close(fd);
-	free(blob_file);
-	return piece_read;
+	if (blobs_read_part(blobs, root, offset, buf_extend(blob_bytes, count), count, err))
+		return true;
+	blob_bytes->size = blob_start;
+	return false;
 }
 
 /* --- windows --- */

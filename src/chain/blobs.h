@@ -73,6 +73,9 @@ enum blobs_found { BLOBS_UNREADABLE, BLOBS_SOUND, BLOBS_FAILING, BLOBS_DAMAGED }
 enum blobs_found blobs_read_file(const struct blobs *blobs, const uint8_t root[32], struct buf *blob_bytes,
 	struct errmsg *err);
 enum blobs_found blobs_check_file(const struct blobs *blobs, const uint8_t root[32], struct errmsg *err);
+/* Some bytes of it, for any thread; that they are the right ones the caller knows, or finds out. */
+bool blobs_read_part(const struct blobs *blobs, const uint8_t root[32], uint64_t offset, uint8_t *out, size_t count,
+	struct errmsg *err);
 /* What follows from it, on the loop: what is damaged is removed, as is what a block needs and the disk does not give;
  * what is sound need not be looked at again. */
 void blobs_note(struct blobs *blobs, const uint8_t root[32], enum blobs_found found);

@@ -336,17 +336,33 @@ static bool verify_check_round(struct verify_runner *verify_runner, const struct
 	return true;
 }
 
+/* What it starts from is in memory no longer than that takes. */
+static enum verify_finding verify_run_drawn(struct verify_runner *verify_runner, struct verify_seat *seat)
+{
+	const bool is_read = seat->segment.start == NULL;
+	enum verify_finding finding = VERIFY_CANCELLED;
+	uint8_t found_digest[32];
+
+	if (is_read)
+		seat->segment.start = mem_alloc(run_code_size(&spec_course(verify_runner->spec)->train));
+	if (!is_read || seat->read_start(seat->source, seat->segment.start))
+		finding = verify_run_segment(verify_runner, &seat->segment, found_digest);
+	if (is_read) {
+		free(seat->segment.start);
+		seat->segment.start = NULL;
+	}
+	return finding;
+}
+
 /* False if cancelled: what was found out until then stays. */
 static bool verify_run_seats(struct verify_runner *verify_runner, struct verify_round *verify_round)
 {
-	uint8_t found_digest[32];
-
 	for (size_t i = 0; i < verify_round->seat_count; i++) {
 		struct verify_seat *seat = &verify_round->seats[i];
 
 		if (seat->standing != VERIFY_SEAT_DISCLOSED)
 			continue;
-		switch (verify_run_segment(verify_runner, &seat->segment, found_digest)) {
+		switch (verify_run_drawn(verify_runner, seat)) {
 		case VERIFY_RIGHT:
 			seat->standing = VERIFY_SEAT_TRUE;
 			break;
@@ -373,9 +389,15 @@ static struct state *verify_measure_merge(struct verify_runner *verify_runner, c
 	for (size_t i = 0; i < verify_round->seat_count; i++) {
 		const struct verify_seat *seat = &verify_round->seats[i];
 
-		runs[i].code = seat->standing == VERIFY_SEAT_TRUE ? seat->change : NULL;
-		runs[i].length = seat->length;
-		runs[i].seat = seat->standing == VERIFY_SEAT_STRUCK ? MERGE_STRUCK : MERGE_EMPTY;
+		runs[i] = (struct merge_run){
+			.length = seat->length,
+			.seat = seat->standing == VERIFY_SEAT_STRUCK ? MERGE_STRUCK : MERGE_EMPTY,
+			.source = seat->source,
+		};
+		if (seat->standing != VERIFY_SEAT_TRUE)
+			continue;
+		runs[i].code = seat->change;
+		runs[i].read = seat->change == NULL ? seat->read_change : NULL;
 	}
 	backend_check(backend, kind->reference != NULL);
 	merged_state = merge_execute(backend, updated_state, verify_job->benchmark, runs, verify_round->seat_count,
@@ -591,6 +613,7 @@ void verify_round_clear(struct verify_round *verify_round)
 	free(verify_round->challenges);
 	for (size_t i = 0; i < verify_round->seat_count; i++) {
 		free(verify_round->seats[i].change);
+		free(verify_round->seats[i].source);
 		verify_segment_clear(&verify_round->seats[i].segment);
 	}
 	free(verify_round->seats);

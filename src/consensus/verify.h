@@ -8,6 +8,7 @@
 
 #include "consensus/branch/registry.h"
 #include "consensus/payload/merge_statement.h"
+#include "ml/merge.h"
 #include "ml/run.h"
 #include "ml/state.h"
 #include "ml/update.h"
@@ -64,6 +65,10 @@ struct verify_seat {
 	uint32_t length;               /* t, segments of the run; 0: it has none */
 	uint8_t *change;               /* Q_t, within bounds: owned; of one that is disclosed or true */
 	struct verify_segment segment; /* the one drawn, of one that is disclosed */
+	/* Codes of all seats are more than memory may hold. So Q_t, and what the segment starts from, may be NULL; then
+	 * these read them, when it is their turn. The job is cancelled if one cannot be read. */
+	merge_read *read_change, *read_start;
+	void *source; /* for both; owned, one piece of memory */
 };
 
 /* What a block of a chain with rounds asks for beside its proofs; all zero where it is nothing. */

@@ -28,6 +28,29 @@ struct merge_measure {
 	float gate;                 /* of single runs */
 };
 
+/* Of codes that are not in memory the one at hand. */
+struct merge_reader {
+	uint8_t *code; /* owned; NULL: none was read yet */
+	size_t size;
+	bool failed;
+};
+
+static bool merge_is_true(const struct merge_run *run)
+{
+	return run->code != NULL || run->read != NULL;
+}
+
+/* Of a true run, until the next call; NULL: it cannot be read, which is remembered. */
+static const uint8_t *merge_code(struct merge_reader *reader, const struct merge_run *run)
+{
+	if (run->code != NULL)
+		return run->code;
+	if (reader->code == NULL)
+		reader->code = mem_alloc(reader->size);
+	reader->failed = reader->failed || !run->read(run->source, reader->code);
+	return reader->failed ? NULL : reader->code;
+}
+
 /* At a state, or at what a code makes of it, of so many times the windows of a single run. False with NaN if it fails.
  */
 static bool merge_loss(const struct merge_measure *measure, const struct state *state, const uint8_t *change,
@@ -46,7 +69,7 @@ static bool merge_loss(const struct merge_measure *measure, const struct state *
 
 static bool merge_is_merged(const struct merge_run *run)
 {
-	return run->code != NULL && run->seat == MERGE_MERGED;
+	return merge_is_true(run) && run->seat == MERGE_MERGED;
 }
 
 static size_t merge_count_merged(const struct merge_run *runs, size_t count)
@@ -122,29 +145,32 @@ static float merge_median(const struct merge_way *ways, size_t count)
 	return median;
 }
 
-/* All true runs are left out but those that pass both tests; losses: [count], of those alone it is filled. */
-static void merge_judge(const struct merge_measure *measure, float loss_before, struct merge_run *runs, size_t count,
-	float *losses)
+/* All true runs are left out but those that pass both tests; losses: [count], of those it is filled. Each is looked at
+ * once, though its loss may turn out not to matter: to read a large code again would cost more. */
+static void merge_judge(const struct merge_measure *measure, struct merge_reader *reader, float loss_before,
+	struct merge_run *runs, size_t count, float *losses)
 {
 	const size_t n = model_count(&measure->backend->config.model);
 	struct merge_way *ways = mem_alloc(count * sizeof *ways);
 	size_t judged = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		if (runs[i].code == NULL)
+		const uint8_t *code = merge_is_true(&runs[i]) ? merge_code(reader, &runs[i]) : NULL;
+
+		if (code == NULL)
 			continue;
-		ways[judged].square = merge_square(runs[i].code, n) / (float)runs[i].length;
+		ways[judged].square = merge_square(code, n) / (float)runs[i].length;
 		ways[judged++].length = runs[i].length;
+		merge_loss(measure, measure->batch.state, code, 1, &losses[i]);
 	}
 	const float limit = MERGE_SQUARES_MAX * merge_median(ways, judged);
 
 	judged = 0;
-	for (size_t i = 0; i < count; i++) {
-		if (runs[i].code == NULL)
+	for (size_t i = 0; i < count && !reader->failed; i++) {
+		if (!merge_is_true(&runs[i]))
 			continue;
-		if (ways[judged++].square <= limit &&
-			merge_loss(measure, measure->batch.state, runs[i].code, 1, &losses[i]) &&
-			losses[i] <= loss_before * measure->gate)
+		/* NaN, of a loss that failed, is no less than anything. */
+		if (ways[judged++].square <= limit && losses[i] <= loss_before * measure->gate)
 			runs[i].seat = MERGE_MERGED;
 	}
 	free(ways);
@@ -167,52 +193,56 @@ static void merge_halve(struct merge_run *runs, size_t count, const float *losse
 static void merge_leave_out_all(struct merge_run *runs, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		if (runs[i].code != NULL)
+		if (merge_is_true(&runs[i]))
 			runs[i].seat = MERGE_LEFT_OUT;
 }
 
 /* --- the state after it --- */
 
-/* sum becomes that of the merged runs by their weights, seats ascending. It starts at +0, which changes no bit: no
- * decoded value is -0. */
-static void merge_sum_range(const struct merge_run *runs, size_t run_count, size_t first, size_t count, float *sum)
+/* sum becomes that of the merged runs by their weights, seats ascending, [n]. It starts at +0, which changes no bit: no
+ * decoded value is -0. One run after the other, for their codes to be read once. */
+static void merge_sum(struct merge_reader *reader, const struct merge_run *runs, size_t run_count, size_t n, float *sum)
 {
 	float decoded[MERGE_RANGE];
 
-	memset(sum, 0, count * sizeof *sum);
+	memset(sum, 0, n * sizeof *sum);
 	for (size_t i = 0; i < run_count; i++) {
+		const uint8_t *code = merge_is_merged(&runs[i]) ? merge_code(reader, &runs[i]) : NULL;
 		const float weight = (float)runs[i].length;
 
-		if (!merge_is_merged(&runs[i]))
-			continue;
-		delta_decode(runs[i].code, first, count, decoded);
-		for (size_t j = 0; j < count; j++)
-			sum[j] = sum[j] + weight * decoded[j];
+		for (size_t first = 0; code != NULL && first < n; first += MERGE_RANGE) {
+			size_t count = size_min(n - first, MERGE_RANGE);
+
+			delta_decode(code, first, count, decoded);
+			for (size_t j = 0; j < count; j++)
+				sum[first + j] = sum[first + j] + weight * decoded[j];
+		}
 	}
 }
 
-/* A second proposal goes without the momentum: that may be what made the first one a bad one. */
-static struct state *merge_propose(const struct train_config *config, const struct state *state,
-	const struct merge_run *runs, size_t run_count, bool is_second)
+/* A second proposal goes without the momentum: that may be what made the first one a bad one. NULL: a code cannot be
+ * read. */
+static struct state *merge_propose(const struct train_config *config, struct merge_reader *reader,
+	const struct state *state, const struct merge_run *runs, size_t run_count, bool is_second)
 {
 	const size_t n = model_count(&config->model);
 	const float mu = is_second ? 0 : (float)config->mu_ppm / 1000000.0f, eta = (float)config->eta_ppm / 1000000.0f,
 		    divisor = (float)merge_divisor(runs, run_count);
 	const float *theta_before = state_theta(state), *v_before = state_momentum(state);
-	float *theta = mem_align(n * sizeof(float)), *v = mem_align(n * sizeof(float)), sum[MERGE_RANGE];
+	float *theta = mem_align(n * sizeof(float)), *v = mem_align(n * sizeof(float));
 
-	for (size_t first = 0; first < n; first += MERGE_RANGE) {
-		size_t count = size_min(n - first, MERGE_RANGE);
+	merge_sum(reader, runs, run_count, n, v);
+	for (size_t i = 0; i < n; i++) {
+		float update = v[i] / divisor;
 
-		merge_sum_range(runs, run_count, first, count, sum);
-		for (size_t j = 0, i = first; j < count; j++, i++) {
-			float update = sum[j] / divisor;
-
-			v[i] = mu * v_before[i] + update;
-			theta[i] = theta_before[i] + eta * (update + mu * v[i]);
-		}
+		v[i] = mu * v_before[i] + update;
+		theta[i] = theta_before[i] + eta * (update + mu * v[i]);
 	}
-	return state_new(&config->model, theta, v);
+	if (!reader->failed)
+		return state_new(&config->model, theta, v);
+	free(theta);
+	free(v);
+	return NULL;
 }
 
 /* What led into nothing is forgotten with it. */
@@ -227,14 +257,15 @@ static struct state *merge_void_state(const struct train_config *config, const s
 }
 
 /* What the merged runs propose, if the state predicts no worse with it; else NULL. */
-static struct state *merge_try(const struct merge_measure *measure, const struct merge_run *runs, size_t count,
-	struct merge_outcome *outcome)
+static struct state *merge_try(const struct merge_measure *measure, struct merge_reader *reader,
+	const struct merge_run *runs, size_t count, struct merge_outcome *outcome)
 {
 	const struct train_config *config = &measure->backend->config;
 	const size_t n = model_count(&config->model);
-	struct state *proposed = merge_propose(config, measure->batch.state, runs, count, outcome->is_second);
+	struct state *proposed = merge_propose(config, reader, measure->batch.state, runs, count, outcome->is_second);
 
-	if (float_all_finite(state_theta(proposed), n) && float_all_finite(state_momentum(proposed), n) &&
+	if (proposed != NULL && float_all_finite(state_theta(proposed), n) &&
+		float_all_finite(state_momentum(proposed), n) &&
 		merge_loss(measure, proposed, NULL, COURSE_MERGE_ROWS, &outcome->loss_after) &&
 		outcome->loss_after <= outcome->loss_before)
 		return proposed;
@@ -243,8 +274,8 @@ static struct state *merge_try(const struct merge_measure *measure, const struct
 }
 
 /* Judges the runs; the state that comes of them, or NULL. Where no run is true nothing has to be measured. */
-static struct state *merge_judge_proposal(const struct merge_measure *measure, struct merge_run *runs, size_t count,
-	struct merge_outcome *outcome)
+static struct state *merge_judge_proposal(const struct merge_measure *measure, struct merge_reader *reader,
+	struct merge_run *runs, size_t count, struct merge_outcome *outcome)
 {
 	const struct state *state = measure->batch.state;
 	float *losses, single_before;
@@ -255,14 +286,14 @@ static struct state *merge_judge_proposal(const struct merge_measure *measure, s
 		!merge_loss(measure, state, NULL, COURSE_MERGE_ROWS, &outcome->loss_before))
 		return NULL;
 	losses = mem_calloc(count, sizeof *losses);
-	merge_judge(measure, single_before, runs, count, losses);
+	merge_judge(measure, reader, single_before, runs, count, losses);
 	merged = merge_count_merged(runs, count);
 	if (merged > 0)
-		proposed = merge_try(measure, runs, count, outcome);
+		proposed = merge_try(measure, reader, runs, count, outcome);
 	if (proposed == NULL && merged > 1) {
 		merge_halve(runs, count, losses);
 		outcome->is_second = true;
-		proposed = merge_try(measure, runs, count, outcome);
+		proposed = merge_try(measure, reader, runs, count, outcome);
 	}
 	free(losses);
 	return proposed;
@@ -276,6 +307,7 @@ struct state *merge_execute(struct backend *backend, const struct state *state, 
 		.batch = { .state = state, .windows = windows, .rows = backend->config.bench_rows, .cancel = cancel },
 		.gate = (float)backend->config.gate_ppm / 1000000.0f,
 	};
+	struct merge_reader reader = { .size = delta_size(model_count(&backend->config.model)) };
 	struct state *merged = NULL;
 	bool has_true = false;
 
@@ -283,13 +315,14 @@ struct state *merge_execute(struct backend *backend, const struct state *state, 
 	*outcome = (struct merge_outcome){ .loss_before = NAN, .loss_after = NAN };
 	merge_leave_out_all(runs, count);
 	for (size_t i = 0; i < count; i++)
-		has_true = has_true || runs[i].code != NULL;
+		has_true = has_true || merge_is_true(&runs[i]);
 	if (has_true)
-		merged = merge_judge_proposal(&measure, runs, count, outcome);
+		merged = merge_judge_proposal(&measure, &reader, runs, count, outcome);
+	free(reader.code);
 
 	/* Asked last of all: a pass that was cancelled, or miscalculated, looks like one that failed, and must neither
-	 * make a merge void nor leave a run out. */
-	if ((cancel != NULL && atomic_load(cancel)) || backend_wrong(backend)) {
+	 * make a merge void nor leave a run out; nor must a disk. */
+	if (reader.failed || (cancel != NULL && atomic_load(cancel)) || backend_wrong(backend)) {
 		state_unref(merged);
 		return NULL;
 	}
@@ -304,6 +337,12 @@ struct state *merge_execute(struct backend *backend, const struct state *state, 
 struct state *merge_replay(const struct train_config *config, const struct state *state, const struct merge_run *runs,
 	size_t count, bool is_void, bool is_second)
 {
+	struct merge_reader reader = { .size = delta_size(model_count(&config->model)) };
+	struct state *replayed;
+
 	fesetenv(FE_DFL_ENV);
-	return is_void ? merge_void_state(config, state) : merge_propose(config, state, runs, count, is_second);
+	replayed = is_void ? merge_void_state(config, state) :
+			     merge_propose(config, &reader, state, runs, count, is_second);
+	free(reader.code);
+	return replayed;
 }

@@ -86,10 +86,11 @@ static void replay_update_outcome(const struct outcome *stated, struct update_ou
 	}
 }
 
-/* What a merged run changed. */
-struct replay_change {
-	uint8_t *code; /* owned; NULL: not read */
-	uint32_t length;
+/* Where what a merged run changed lies: of all together it is more than memory may hold. */
+struct replay_source {
+	const struct replay *replay;
+	const struct rounds_run *run;
+	struct errmsg *err;
 };
 
 /* What the blocks of a round say of its runs, by the same rules as the registry hears it: `runs` has a place for each
@@ -115,60 +116,51 @@ static bool replay_hear_round(const struct replay *replay, const struct full_ent
 }
 
 /* From the blob that a block of the round named. */
-static uint8_t *replay_read_change(const struct replay *replay, const struct rounds_run *run, struct errmsg *err)
+static bool replay_read_change(void *source_context, uint8_t *code)
 {
+	const struct replay_source *source = source_context;
+	const struct replay *replay = source->replay;
+	const struct rounds_run *run = source->run;
+	struct errmsg *err = source->err;
 	struct round_disclosed disclosed;
-	uint8_t *change = NULL;
+	bool change_read = false;
 	struct buf blob;
 
 	buf_init(&blob);
 	if (blobs_read_file(replay->blobs, run->blob, &blob, err) != BLOBS_SOUND)
 		errmsg_wrap(err, "Put the file back, from another node, or start with -reindex");
-	else if (round_blob_split(replay->spec, run->length, blob.data, blob.size, &disclosed))
-		change = mem_dup(disclosed.result, round_code_size(replay->spec));
 	else
-		errmsg_set(err, "The blob of a run has another size than was disclosed: start with -reindex");
+		change_read = round_blob_split(replay->spec, run->length, blob.data, blob.size, &disclosed) ||
+			errmsg_set(err, "The blob of a run has another size than was disclosed: start with -reindex");
+	if (change_read)
+		memcpy(code, disclosed.result, round_code_size(replay->spec));
 	buf_clear(&blob);
-	return change;
+	return change_read;
 }
 
-/* Of the seats that were merged, and of no others. */
-static bool replay_read_round(const struct replay *replay, const struct full_entry *merging,
-	const struct merge_statement *stated, struct replay_change *changes, struct errmsg *err)
-{
-	struct rounds_run said[ROUND_SEATS_MAX] = { 0 };
-
-	if (!replay_hear_round(replay, merging, said, err))
-		return false;
-	for (uint32_t seat = 0; seat < stated->seats; seat++) {
-		if (stated->seat[seat] != MERGE_MERGED)
-			continue;
-		changes[seat].code = replay_read_change(replay, &said[seat], err);
-		changes[seat].length = said[seat].length;
-		if (changes[seat].code == NULL)
-			return false;
-	}
-	return true;
-}
-
-/* The state after a merge from that after the update, whose reference it takes. Of a merge that is void nothing is
- * read. */
+/* The state after a merge from that after the update, whose reference it takes. Nothing is read but of the seats that
+ * were merged. */
 static struct state *replay_merge(const struct replay *replay, const struct full_entry *full,
 	const struct merge_statement *stated, struct state *updated_state, struct errmsg *err)
 {
-	struct replay_change changes[ROUND_SEATS_MAX] = { 0 };
+	struct rounds_run said[ROUND_SEATS_MAX] = { 0 };
+	struct replay_source sources[ROUND_SEATS_MAX];
 	struct merge_run runs[ROUND_SEATS_MAX];
 	struct state *merged_state = NULL;
 
-	if (stated->is_void || replay_read_round(replay, full, stated, changes, err)) {
-		for (uint32_t i = 0; i < stated->seats; i++)
-			runs[i] = (struct merge_run){ changes[i].code, changes[i].length,
-				(enum merge_seat)stated->seat[i] };
+	if (stated->is_void || replay_hear_round(replay, full, said, err)) {
+		for (uint32_t i = 0; i < stated->seats; i++) {
+			sources[i] = (struct replay_source){ replay, &said[i], err };
+			runs[i] = (struct merge_run){
+				.length = said[i].length,
+				.seat = (enum merge_seat)stated->seat[i],
+				.read = stated->seat[i] == MERGE_MERGED ? replay_read_change : NULL,
+				.source = &sources[i],
+			};
+		}
 		merged_state = merge_replay(&spec_course(replay->spec)->train, updated_state, runs, stated->seats,
 			stated->is_void, stated->is_second);
 	}
-	for (uint32_t i = 0; i < stated->seats; i++)
-		free(changes[i].code);
 	state_unref(updated_state);
 	return merged_state;
 }

@@ -221,6 +221,8 @@ static void block_job_rest_run(void *job_arg)
 		return;
 	}
 	verify_run(&block_job->verify, &block_job->verdict);
+	block_job->round_unread = block_job->verdict.cancelled &&
+		!round_inputs_were_read(&block_job->round, &block_job->verify.round);
 }
 
 /* All threads for one block, as far as a step of this model can use them, since everybody waits for the one at the tip.

@@ -10,6 +10,7 @@
 #include "chain/verify/segments.h"
 #include "consensus/blob/round_blob.h"
 #include "consensus/payload/round_tx.h"
+#include "crypto/hash.h"
 #include "util/mem.h"
 
 /* What a blob is read for. */
@@ -242,13 +243,57 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 
 /* --- on the worker --- */
 
+/* Where the codes of a seat lie, that are read again when it is their turn. */
+struct round_source {
+	const struct blobs *blobs;
+	size_t place;                            /* among what is read */
+	uint32_t length;                         /* of the run */
+	uint8_t root[32], start[32], result[32]; /* of the blob; and hashes of Q_j and Q_t, as they were read first */
+	size_t code_size;
+	bool is_unread; /* one of them was not there any more */
+	enum blobs_found found;
+};
+
+static bool round_read_code(struct round_source *source, size_t number, const uint8_t digest[32], uint8_t *code)
+{
+	const uint64_t offset = (uint64_t)source->length * 32 + number * source->code_size;
+	uint8_t found_digest[32];
+	struct errmsg err;
+
+	if (blobs_read_part(source->blobs, source->root, offset, code, source->code_size, &err)) {
+		sha256(found_digest, code, source->code_size);
+		if (memcmp(found_digest, digest, 32) == 0)
+			return true;
+	}
+	source->is_unread = true;
+	source->found = blobs_check_file(source->blobs, source->root, &err);
+	return false;
+}
+
+static bool round_read_start(void *source_context, uint8_t *code)
+{
+	struct round_source *source = source_context;
+
+	return round_read_code(source, 0, source->start, code);
+}
+
+static bool round_read_result(void *source_context, uint8_t *code)
+{
+	struct round_source *source = source_context;
+
+	return round_read_code(source, 1, source->result, code);
+}
+
 /* The blob was looked at when its block was verified; one that a branch has which breaks rules was not. There it may
  * show another segment than was drawn, and be right on a branch that drew that one: without windows nothing is
  * executed, and nothing remembered of the segment. */
-static void round_use_seat(const struct spec *spec, const struct buf *blob, struct verify_seat *seat)
+static void round_use_seat(const struct spec *spec, const struct round_inputs *inputs, size_t place,
+	const struct buf *blob, struct verify_seat *seat)
 {
 	const struct train_config *train = &spec_course(spec)->train;
+	const struct round_read *read = &inputs->reads[place];
 	struct round_disclosed disclosed;
+	struct round_source *source;
 
 	if (!round_blob_split(spec, seat->length, blob->data, blob->size, &disclosed) ||
 		!run_code_check(train, disclosed.result, run_code_size(train)) ||
@@ -259,14 +304,25 @@ static void round_use_seat(const struct spec *spec, const struct buf *blob, stru
 		seat->segment.windows = NULL;
 		return;
 	}
-	seat->change = mem_dup(disclosed.result, run_code_size(train));
-	if (seat->standing == VERIFY_SEAT_DISCLOSED)
-		segments_disclosed(spec, &disclosed, &seat->segment);
+	seat->source = source = mem_calloc(1, sizeof *source);
+	*source = (struct round_source){ .blobs = inputs->blobs,
+		.place = place,
+		.length = read->length,
+		.code_size = run_code_size(train) };
+	memcpy(source->root, read->root, 32);
+	sha256(source->result, disclosed.result, source->code_size);
+	seat->read_change = round_read_result;
+	seat->read_start = round_read_start;
+	if (seat->standing != VERIFY_SEAT_DISCLOSED)
+		return;
+	round_blob_digest(spec, disclosed.digests, seat->segment.number, source->start);
+	round_blob_digest(spec, disclosed.digests, seat->segment.number + 1, seat->segment.digest);
 }
 
-static void round_use(const struct spec *spec, const struct round_read *read, const struct buf *blob,
+static void round_use(const struct spec *spec, const struct round_inputs *inputs, size_t place, const struct buf *blob,
 	struct verify_round *round)
 {
+	const struct round_read *read = &inputs->reads[place];
 	struct verify_disclosure *disclosure;
 	struct verify_challenge *challenge;
 	struct round_disclosed disclosed;
@@ -293,7 +349,7 @@ static void round_use(const struct spec *spec, const struct round_read *read, co
 			blob->size < round_code_size(spec) ? blob->size : round_code_size(spec));
 		return;
 	case ROUND_USE_SEAT:
-		round_use_seat(spec, blob, &round->seats[read->index]);
+		round_use_seat(spec, inputs, place, blob, &round->seats[read->index]);
 		return;
 	}
 }
@@ -311,10 +367,24 @@ bool round_inputs_read(const struct spec *spec, struct round_inputs *round_input
 		round_inputs->found = blobs_read_file(round_inputs->blobs, round_inputs->reads[i].root, &blob, err);
 		all_read = round_inputs->found == BLOBS_SOUND;
 		if (all_read)
-			round_use(spec, &round_inputs->reads[i], &blob, verify_round);
+			round_use(spec, round_inputs, i, &blob, verify_round);
 		buf_clear(&blob);
 	}
 	return all_read;
+}
+
+bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round)
+{
+	for (size_t i = 0; i < verify_round->seat_count; i++) {
+		const struct round_source *source = verify_round->seats[i].source;
+
+		if (source == NULL || !source->is_unread)
+			continue;
+		round_inputs->unread = source->place;
+		round_inputs->found = source->found;
+		return false;
+	}
+	return true;
 }
 
 bool round_inputs_lose(struct blobs *blobs, const struct round_inputs *round_inputs)

@@ -2,7 +2,9 @@
  * blobs of disclosures and challenges, and of a round that it merges the codes and what each disclosed segment
  * trained on.
  *
- * The loop finds out what that is, and gathers windows; what the blobs say, which are large, is read by the worker. */
+ * The loop finds out what that is, and gathers windows; what the blobs say, which are large, is read by the worker.
+ * What all seats of a round have changed is more than memory may hold: that is read again when the merge comes to it.
+ */
 #ifndef ATELIER_CHAIN_VERIFY_ROUND_INPUTS_H
 #define ATELIER_CHAIN_VERIFY_ROUND_INPUTS_H
 
@@ -35,9 +37,11 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 /* Reads the blobs; any thread. False if one cannot be read (round_inputs_lose). */
 bool round_inputs_read(const struct spec *spec, struct round_inputs *round_inputs, struct verify_round *verify_round,
 	struct errmsg *err);
+/* The same of what the job has read by itself, when it has ended without a verdict. */
+bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round);
 void round_inputs_clear(struct round_inputs *round_inputs);
 /* On the loop, after that: if the blob is damaged it is taken away, so that gathering again says what is missing. False
- * if it is not: what could not be read is not mended by asking for it. */
+ * if nothing is mended by asking for it or trying again: it could not be read. */
 bool round_inputs_lose(struct blobs *blobs, const struct round_inputs *round_inputs);
 
 #endif

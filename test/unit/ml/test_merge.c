@@ -108,6 +108,70 @@ static int tear_down(void **state)
 	return 0;
 }
 
+/* Codes that lie elsewhere, of which so many can be read. */
+struct elsewhere {
+	const uint8_t *code;
+	size_t size;
+	size_t *left;
+};
+
+static bool read_elsewhere(void *source, uint8_t *code)
+{
+	const struct elsewhere *elsewhere = source;
+
+	if (*elsewhere->left == 0)
+		return false;
+	--*elsewhere->left;
+	memcpy(code, elsewhere->code, elsewhere->size);
+	return true;
+}
+
+/* The same runs, with their codes elsewhere. */
+static void put_elsewhere(const struct fixture *f, size_t count, size_t *left, struct merge_run *runs,
+	struct elsewhere *places)
+{
+	for (size_t i = 0; i < count; i++) {
+		places[i] = (struct elsewhere){ .code = f->runs[i].code, .size = f->size, .left = left };
+		runs[i] = f->runs[i];
+		runs[i].code = NULL;
+		runs[i].read = f->runs[i].code != NULL ? read_elsewhere : NULL;
+		runs[i].source = &places[i];
+	}
+}
+
+/* Where codes lie changes nothing, but one that cannot be read leaves no state. */
+static void assert_same_elsewhere(struct fixture *f, size_t count, const struct state *after)
+{
+	struct merge_run runs[RUNS];
+	struct elsewhere places[RUNS];
+	struct merge_outcome outcome;
+	size_t left = SIZE_MAX, needed;
+	struct state *again;
+
+	put_elsewhere(f, count, &left, runs, places);
+	again = merge_execute(f->backend, f->before, f->windows, runs, count, NULL, &outcome);
+	assert_non_null(again);
+	assert_memory_equal(state_root(again), state_root(after), 32);
+	state_unref(again);
+	for (size_t i = 0; i < count; i++)
+		assert_int_equal(runs[i].seat, f->runs[i].seat);
+	needed = SIZE_MAX - left;
+	for (size_t enough = 0; enough < needed; enough++) {
+		left = enough;
+		assert_null(merge_execute(f->backend, f->before, f->windows, runs, count, NULL, &outcome));
+	}
+	left = SIZE_MAX;
+	put_elsewhere(f, count, &left, runs, places);
+	again = merge_replay(&f->backend->config, f->before, runs, count, f->outcome.is_void, f->outcome.is_second);
+	assert_memory_equal(state_root(again), state_root(after), 32);
+	state_unref(again);
+	if (left == SIZE_MAX)
+		return;
+	left = SIZE_MAX - left - 1;
+	assert_null(
+		merge_replay(&f->backend->config, f->before, runs, count, f->outcome.is_void, f->outcome.is_second));
+}
+
 /* Merges the fixture's first runs; what is stated of them makes the same state again. */
 static struct state *merge(struct fixture *f, size_t count)
 {
@@ -117,6 +181,7 @@ static struct state *merge(struct fixture *f, size_t count)
 
 	assert_non_null(after);
 	assert_memory_equal(state_root(replayed), state_root(after), 32);
+	assert_same_elsewhere(f, count, after);
 	state_unref(replayed);
 	return after;
 }
@@ -241,8 +306,8 @@ static void test_seats_without_runs(void **state)
 	struct fixture *f = *state;
 	const uint8_t *codes[] = { f->good[1], f->good[3] };
 
-	f->runs[0] = (struct merge_run){ NULL, 0, MERGE_STRUCK };
-	f->runs[2] = (struct merge_run){ NULL, 0, MERGE_EMPTY };
+	f->runs[0] = (struct merge_run){ .seat = MERGE_STRUCK };
+	f->runs[2] = (struct merge_run){ .seat = MERGE_EMPTY };
 	f->runs[3].seat = MERGE_STRUCK; /* of a true one, what it was does not count */
 	struct state *after = merge(f, 4);
 
@@ -436,7 +501,7 @@ static void test_void_without_runs(void **state)
 	struct fixture *f = *state;
 
 	for (size_t i = 0; i < 2; i++)
-		f->runs[i] = (struct merge_run){ NULL, 0, i == 0 ? MERGE_EMPTY : MERGE_STRUCK };
+		f->runs[i] = (struct merge_run){ .seat = i == 0 ? MERGE_EMPTY : MERGE_STRUCK };
 	struct state *after = merge(f, 2);
 
 	assert_void(f, after);
@@ -572,7 +637,7 @@ static void test_void_by_state(void **state)
 	theta[f->n - 1] = 0x1p60f;
 	state_unref(f->before);
 	f->before = new_state(theta, 1e-4f);
-	f->runs[1] = (struct merge_run){ NULL, 0, MERGE_STRUCK };
+	f->runs[1] = (struct merge_run){ .seat = MERGE_STRUCK };
 	struct state *after = merge(f, 3);
 
 	assert_void(f, after);
@@ -651,7 +716,8 @@ static void test_cancelled(void **state)
 static void test_replay_of_lies(void **state)
 {
 	struct fixture *f = *state;
-	struct merge_run lies[] = { { NULL, 0, MERGE_MERGED }, { f->good[0], 4, MERGE_LEFT_OUT } };
+	struct merge_run lies[] = { { .seat = MERGE_MERGED },
+		{ .code = f->good[0], .length = 4, .seat = MERGE_LEFT_OUT } };
 	struct state *after = merge_replay(&tiny, f->before, lies, 2, false, false);
 
 	for (size_t j = 0; j < f->n; j++) {

@@ -418,6 +418,49 @@ static void seat_disclosed(struct verify_job *job, uint32_t seat, uint32_t drawn
 	segment_of(&runs[seat], drawn, &job->round.seats[seat].segment);
 }
 
+/* Codes of seats that lie elsewhere: what a seat has in memory moves there. */
+struct elsewhere {
+	uint8_t *change, *start;
+	size_t *left; /* so many can be read */
+};
+
+static bool read_elsewhere(const struct elsewhere *elsewhere, const uint8_t *from, uint8_t *code)
+{
+	if (*elsewhere->left == 0)
+		return false;
+	--*elsewhere->left;
+	memcpy(code, from, code_size);
+	return true;
+}
+
+static bool read_change(void *source, uint8_t *code)
+{
+	return read_elsewhere(source, ((struct elsewhere *)source)->change, code);
+}
+
+static bool read_start(void *source, uint8_t *code)
+{
+	return read_elsewhere(source, ((struct elsewhere *)source)->start, code);
+}
+
+static void put_elsewhere(struct verify_seat *seat, size_t *left)
+{
+	const struct elsewhere there = { .change = seat->change, .start = seat->segment.start, .left = left };
+
+	seat->source = mem_dup(&there, sizeof there);
+	seat->read_change = read_change;
+	seat->read_start = read_start;
+	seat->change = seat->segment.start = NULL;
+}
+
+static void bring_back(struct verify_seat *seat)
+{
+	const struct elsewhere *there = seat->source;
+
+	seat->change = there->change;
+	seat->segment.start = there->start;
+}
+
 static void assert_statement(const struct verdict *verdict, uint8_t first, uint8_t second, uint8_t third,
 	uint8_t fourth)
 {
@@ -451,8 +494,8 @@ static void test_merge(void **state)
 	struct verify_job job;
 	struct verdict verdict;
 	struct state *before, *replayed;
-	struct merge_run merged[SEATS] = { { NULL, 0, MERGE_EMPTY }, { NULL, SEGMENTS, MERGE_MERGED },
-		{ NULL, 0, MERGE_STRUCK }, { NULL, SEGMENTS - 1, MERGE_MERGED } };
+	struct merge_run merged[SEATS] = { { .seat = MERGE_EMPTY }, { .length = SEGMENTS, .seat = MERGE_MERGED },
+		{ .seat = MERGE_STRUCK }, { .length = SEGMENTS - 1, .seat = MERGE_MERGED } };
 
 	(void)state;
 	runs[3].length = SEGMENTS - 1;
@@ -489,6 +532,52 @@ static void test_merge(void **state)
 	state_unref(before);
 	verify_job_clear(&job);
 	runs[3].length = SEGMENTS;
+	mend(&runs[2]);
+}
+
+/* Where codes lie changes nothing; if one cannot be read the job is cancelled, and what was found out stays. */
+static void test_codes_elsewhere(void **state)
+{
+	struct verify_job job;
+	struct verdict verdict;
+	uint8_t root[32];
+	size_t left = 0;
+
+	(void)state;
+	forge(&runs[2], 0);
+	job_init(&job, 7);
+	seats_init(&job);
+	for (uint32_t seat = 1; seat < SEATS; seat++)
+		seat_disclosed(&job, seat, 0);
+	verify_run(&job, &verdict);
+	assert_statement(&verdict, MERGE_EMPTY, MERGE_MERGED, MERGE_STRUCK, MERGE_MERGED);
+	memcpy(root, state_root(verdict.state), 32);
+	state_unref(verdict.state);
+	for (uint32_t seat = 1; seat < SEATS; seat++) {
+		job.round.seats[seat].standing = VERIFY_SEAT_DISCLOSED;
+		put_elsewhere(&job.round.seats[seat], &left);
+	}
+	/* Three starts, and two codes for the judgement and for the proposal. */
+	for (size_t readable = 0; readable < 3; readable++) {
+		left = 1;
+		verify_run(&job, &verdict);
+		assert_true(verdict.cancelled && !verdict.valid && verdict.state == NULL);
+		assert_int_equal(job.round.seats[1 + readable].standing != VERIFY_SEAT_DISCLOSED, true);
+	}
+	for (size_t readable = 0; readable < 4; readable++) {
+		left = readable;
+		verify_run(&job, &verdict);
+		assert_true(verdict.cancelled && !verdict.valid && verdict.state == NULL);
+	}
+	left = 4;
+	verify_run(&job, &verdict);
+	assert_statement(&verdict, MERGE_EMPTY, MERGE_MERGED, MERGE_STRUCK, MERGE_MERGED);
+	assert_int_equal(left, 0);
+	assert_memory_equal(state_root(verdict.state), root, 32);
+	state_unref(verdict.state);
+	for (uint32_t seat = 1; seat < SEATS; seat++)
+		bring_back(&job.round.seats[seat]);
+	verify_job_clear(&job);
 	mend(&runs[2]);
 }
 
@@ -703,6 +792,7 @@ int main(void)
 		cmocka_unit_test(test_end_out_of_bounds),
 		cmocka_unit_test(test_challenge),
 		cmocka_unit_test(test_merge),
+		cmocka_unit_test(test_codes_elsewhere),
 		cmocka_unit_test(test_forged_not_drawn),
 		cmocka_unit_test(test_silence),
 		cmocka_unit_test(test_merge_wrong_once),
