@@ -638,7 +638,9 @@ static void runner_warn(const struct runner *runner)
 	for (size_t i = 0; i < runner->count; i++) {
 		const struct runner_run *run = runner->runs[i];
 
-		if (run->task != DUE_SIGNATURE && !(run->task == DUE_SEGMENT && run->facts.committed_length > 0))
+		/* Who cannot write a signature may have an open wallet: the disk's warning tells that. */
+		if ((run->task != DUE_SIGNATURE || run->is_unwritten) &&
+			!(run->task == DUE_SEGMENT && run->facts.committed_length > 0))
 			continue;
 		if (urgent_run == NULL || due_deadline(&run->facts) < due_deadline(&urgent_run->facts))
 			urgent_run = run;
@@ -837,7 +839,7 @@ static enum runner_stage runner_stage(const struct runner *runner, const struct 
 		return RUNNER_DISCLOSED;
 	if (run->most == 0)
 		return RUNNER_FAILED;
-	if (!run->is_checked)
+	if (!run->is_checked || (run->task == DUE_SIGNATURE && run->is_unwritten))
 		return RUNNER_TRAINING;
 	if (run->task != DUE_NOTHING)
 		return due_stages[run->task];

@@ -53,7 +53,7 @@ void runner_free(struct runner *runner);
 /* How far one is. */
 enum runner_stage {
 	RUNNER_OTHER_BRANCH, /* its base is not on the active chain */
-	RUNNER_TRAINING,     /* or waits for its turn */
+	RUNNER_TRAINING,     /* or waits for its turn, or for a disk */
 	RUNNER_FAILED,       /* the first segment has no result: the seat stays empty */
 	RUNNER_LOCKED,       /* a locked wallet has to sign the commit */
 	RUNNER_COMMITTING,   /* the commit waits for a block */

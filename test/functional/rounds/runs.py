@@ -2,6 +2,7 @@
 """A node trains the runs of its wallet's blocks by itself, commits to them and discloses what is drawn: through kills,
 with a locked wallet, with a trace that is lost, over a reorganisation (doc/protocol.md section 20)."""
 
+import errno
 import os
 import shutil
 import sys
@@ -24,6 +25,8 @@ KEPT = 100  # blocks past the merge
 SLOW = {**SPEC, "segments": 24, "segment": 64}  # long enough to be interrupted
 STRANGER = address(SPEC["hrp"], bytes.fromhex(KEYS[0]))
 PASSPHRASE = "open sesame"
+FAULTS = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
+OPEN = 8  # test/unit/faults.h
 
 
 def header_at(node, height):
@@ -168,6 +171,32 @@ def traces_need_a_disk():
     tap.equal(node.rpc.getblockchaininfo()["warnings"], [], "warnings")
     mine_to(node, P + 1)
     wait_for_state(node, "committed")
+
+
+def signatures_need_a_disk():
+    """A signature that cannot be written is told as that, and not as a locked wallet"""
+    if not os.path.exists(FAULTS):
+        raise tap.Skip("faults.so has not been built")
+    node = with_wallet()
+    node.stop()
+    control = os.path.join(node.root, "faults")
+    node.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
+
+    def set_fault(text):
+        with open(control, "w", encoding="utf-8") as file:
+            file.write(text)
+
+    set_fault(f"{OPEN} {errno.ENOSPC} 0 0 0 /signature")
+    node.start("-wallet=w")
+    mine_to(node, P)
+    wait_for_state(node, "training")
+    wait_until(lambda: all("No space left" in run.get("problem", "") for run in node.rpc.getruns()), "all say so")
+    wait_for_state(node, "training")
+    warnings = node.rpc.getblockchaininfo()["warnings"]
+    tap.true(len(warnings) == 1 and "trace cannot be written" in warnings[0], f"the warning: {warnings}")
+    set_fault("0 0 0 0 0 -")
+    wait_for_offers(node)
+    tap.equal(node.rpc.getblockchaininfo()["warnings"], [], "warnings")
 
 
 def locked_wallet_is_waited_for():
@@ -388,5 +417,5 @@ def false_segments_are_challenged():
 
 
 tap.main(false_segments_are_challenged, runs_are_merged_and_paid, silence_is_struck, trained_committed_disclosed,
-         all_segments_can_be_audited, kills_cost_one_segment, runs_end_with_the_window, traces_need_a_disk,
+         all_segments_can_be_audited, kills_cost_one_segment, runs_end_with_the_window, traces_need_a_disk, signatures_need_a_disk,
          locked_wallet_is_waited_for, run_0_begins_nothing, lost_traces_are_trained_again, reorganisation_begins_anew)
