@@ -297,6 +297,7 @@ static enum rpc_outcome call_exportmodel(struct rpc_request *model_request, void
 	queue_post(model_calls->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
+			.rank = QUEUE_FILE_RANKS - 1,
 			.owner = model_calls,
 			.run = export_run,
 			.done = export_done,

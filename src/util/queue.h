@@ -37,6 +37,7 @@ enum {
 	QUEUE_KINDS = QUEUE_FILE + 1,
 	QUEUE_RANKS = 3,
 	QUEUE_LOOSE_RANKS = 2,
+	QUEUE_FILE_RANKS = 2, /* the lower: what peers have this node read */
 	QUEUE_FILES = 2,
 	QUEUE_CAPACITY_MAX = 256
 };
@@ -53,7 +54,7 @@ struct queue *queue_new(unsigned capacity, queue_notify *notify, void *context);
 struct queue_job {
 	enum queue_kind kind;
 	unsigned rank;     /* below QUEUE_RANKS of blocks, QUEUE_LOOSE_RANKS of loose proofs: the higher go first, and
-			    * are paused for; else 0 */
+			    * are paused for; below QUEUE_FILE_RANKS of files: the higher go first; else 0 */
 	unsigned threads;  /* that it can use, its own among them; 0 is 1 */
 	const void *owner; /* whose it is: for queue_leave */
 	queue_run *run;

@@ -140,6 +140,7 @@ void chain_draft_end(struct blob_draft *draft, chain_draft_told *told, void *con
 	queue_post(draft->chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
+			.rank = QUEUE_FILE_RANKS - 1,
 			.owner = draft->chain->blobs,
 			.run = blob_draft_run,
 			.done = blob_draft_done,
@@ -195,6 +196,7 @@ static void blob_check_post(struct chain *chain, const uint8_t root[32], uint32_
 	queue_post(chain->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
+			.rank = ahead > 0 ? QUEUE_FILE_RANKS - 1 : 0,
 			.owner = chain->blobs,
 			.run = blob_check_run,
 			.done = blob_check_done,
@@ -225,7 +227,8 @@ void blob_parts_check_ahead(struct chain *chain)
 	blob_check_next(chain, (uint32_t)registry_count(chain->registry), BLOB_PARTS_AHEAD);
 }
 
-/* Who asks for a part waits in a line of his own until it is ready, so there are no more jobs than peers. */
+/* Who asks for a part waits in a line of his own until it is ready, so there are no more jobs than peers; and they come
+ * behind drafts, since asking costs nothing and a block may wait for a draft. */
 bool chain_blob_ready(struct chain *chain, const uint8_t root[32])
 {
 	const uint64_t size = blobs_size(chain->blobs, root);

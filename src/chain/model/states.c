@@ -211,6 +211,7 @@ void states_connected(struct states *states, const struct full_entry *full)
 	queue_post(states->queue,
 		&(struct queue_job){
 			.kind = QUEUE_FILE,
+			.rank = QUEUE_FILE_RANKS - 1,
 			.owner = states,
 			.run = states_snapshot_run,
 			.done = states_snapshot_done,

@@ -197,6 +197,32 @@ static void test_slots(void **state)
 	queue_free(q);
 }
 
+/* Of files, what peers ask for comes behind what this node waits for. */
+static void test_files(void **state)
+{
+	struct probe files[QUEUE_FILES] = { { 0 } }, asked = { 0 }, awaited = { 0 };
+	struct queue *q = queue_new(1, NULL, NULL);
+
+	(void)state;
+	setup_loop();
+	for (int i = 0; i < QUEUE_FILES; i++)
+		post(q, &files[i], QUEUE_FILE, 0, 1);
+	for (int i = 0; i < QUEUE_FILES; i++)
+		wait_until(&files[i].ran);
+	post(q, &asked, QUEUE_FILE, 0, 1);
+	post(q, &awaited, QUEUE_FILE, QUEUE_FILE_RANKS - 1, 1);
+	atomic_store(&files[0].gate, true);
+	wait_until(&awaited.ran);
+	assert_false(atomic_load(&asked.ran));
+	for (int i = 1; i < QUEUE_FILES; i++)
+		atomic_store(&files[i].gate, true);
+	wait_until(&asked.ran);
+	atomic_store(&awaited.gate, true);
+	atomic_store(&asked.gate, true);
+	drain_all(q);
+	queue_free(q);
+}
+
 /* Attempts lend their slots to a block, which gets all of them, and go on when it is done; nothing is lost. */
 static void test_pause(void **state)
 {
@@ -433,6 +459,7 @@ int main(void)
 		cmocka_unit_test(test_results),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_rank),
 		cmocka_unit_test(test_leave),
