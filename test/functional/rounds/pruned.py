@@ -9,10 +9,12 @@ import time
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
-from framework import tap
+from framework import rounds, tap
 from framework.node import wait_for_same_tip, wait_until
-from framework.rounds import P, mine_to, new_node, play_round, with_wallet
+from framework.rounds import P, mine_to, play_round
 
+# The least model there is: some hundred blocks are mined and executed again and again.
+SPEC = {**rounds.SPEC, "d": 16, "layers": 1, "heads": 1, "ff": 16, "batch": 1, "iterations": 1, "bench_rows": 1, "segment": 1}
 LEAST = 128 + 2 * P
 DEPTH = 100  # blocks that a switch may undo
 PRUNED = f"-prune={LEAST}"
@@ -20,6 +22,14 @@ FIRST_RUNS = 2  # rounds whose runs are trained
 HEIGHT = LEAST + 4 * P
 KILLS = 6
 OLD = 2 * P + 4  # height of a snapshot, in a round whose first runs are disclosed there
+
+
+def new_node(*options):
+    return rounds.new_node(*options, spec=SPEC)
+
+
+def with_wallet(*options):
+    return rounds.with_wallet(*options, spec=SPEC)
 
 
 def info(node):
