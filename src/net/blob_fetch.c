@@ -381,8 +381,11 @@ static void blob_settled(struct wanted_blob *blob, bool is_new)
 	if (is_new)
 		log_info("peer=%" PRIu64 " sent blob %s, %" PRIu32 " bytes", blob->looked_from.peer, root_hex,
 			blob->size);
-	if (sender != NULL)
+	if (sender != NULL) {
 		sender->answers = true;
+		if (is_new)
+			sender->brought[EVICT_DATA] = clock_mono_ms();
+	}
 	blob_forget(blob);
 }
 

@@ -18,6 +18,7 @@
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/random.h"
 
 enum { NET_TICK_MS = 250 };
 
@@ -329,20 +330,57 @@ static bool net_may_connect(void *context, const struct netaddr *address)
 		!ban_given(&net->bans, address->ip, 128, clock_wall());
 }
 
-/* Why a connection from there is not taken, or NULL. Before a peer is made of it, so that a flood of connections costs
- * a descriptor each, for a moment. */
+/* Who has connected to us, of whom one could go: a list to be freed. */
+static struct evict_candidate *net_list_inbound(const struct net *net, size_t *count)
+{
+	struct evict_candidate *candidates = mem_calloc(net_open_peers(net) + 1, sizeof *candidates);
+
+	*count = 0;
+	for (const struct peer *peer = net->peers.first; peer != NULL; peer = peer->next) {
+		struct evict_candidate *candidate = &candidates[*count];
+
+		if (peer->closing || peer_outbound(peer))
+			continue;
+		candidate->id = peer->id;
+		candidate->address = peer->address;
+		candidate->started = peer->started;
+		candidate->ping_ms = peer->ping_min_ms;
+		memcpy(candidate->brought, peer->brought, sizeof candidate->brought);
+		++*count;
+	}
+	return candidates;
+}
+
+/* False: all places are taken, and nobody has to go. */
+static bool net_make_place(struct net *net)
+{
+	const size_t open_count = net_open_peers(net);
+	struct evict_candidate *candidates;
+	struct peer *loser;
+	size_t count;
+
+	if (open_count < net->max_peers && open_count < net->max_open)
+		return true;
+	candidates = net_list_inbound(net, &count);
+	loser = peers_find(&net->peers, evict_choose(candidates, count, net->evict_key));
+	free(candidates);
+	if (loser != NULL)
+		peer_disconnect(loser, "its place is given to another");
+	return loser != NULL;
+}
+
+/* Why a connection from there is not taken, or NULL: then it has a place. Before a peer is made of it, so that a flood
+ * of connections costs a descriptor each, for a moment. */
 static const char *net_why_refused(struct net *net, const struct netaddr *address)
 {
-	size_t count = net_open_peers(net);
-
 	if (!net->active)
 		return "the network is switched off";
 	if (ban_covers(&net->bans, address, clock_wall()))
 		return "the address is banned or discouraged";
-	if (count >= net->max_peers || count >= net->max_open)
-		return "all places are taken";
 	if (net_inbound_from(net, address) >= net->max_per_address)
 		return "all places of its address are taken";
+	if (!net_make_place(net))
+		return "all places are taken";
 	return NULL;
 }
 
@@ -440,6 +478,7 @@ struct net *net_open(struct event_base *base, struct chain *chain, const struct 
 	net->max_peers = options->max_peers;
 	net->max_per_address = options->max_per_address ? options->max_per_address : SIZE_MAX;
 	net->max_open = options->max_open ? options->max_open : SIZE_MAX;
+	random_bytes(net->evict_key, sizeof net->evict_key);
 	ban_init(&net->bans);
 	outbound_init(&net->outbound, &net->peers, chain_spec(chain)->p2p_port);
 	net->outbound.may_connect = net_may_connect;

@@ -15,7 +15,7 @@
 #include <event2/event.h>
 
 #include "chain/chain.h"
-#include "net/ban.h"
+#include "net/door/ban.h"
 #include "util/error.h"
 
 struct net;
@@ -24,7 +24,7 @@ struct net_options {
 	bool listen;
 	const char *bind;           /* numeric address, perhaps with a port; NULL: every address */
 	uint16_t port;              /* 0: any free one, see net_port */
-	size_t max_peers;           /* inbound ones are refused beyond so many connections */
+	size_t max_peers;           /* beyond so many connections an inbound one has to take the place of another */
 	size_t max_per_address;     /* inbound ones of one address (IPv6: of a /64); 0: no bound of their own */
 	size_t max_open;            /* connections of any kind: what descriptors allow; 0: no bound */
 	const char *const *connect; /* if any: connect to these */

@@ -3,7 +3,7 @@
 #define ATELIER_NET_NET_STATE_H
 
 #include "net/blob_fetch.h"
-#include "net/listen.h"
+#include "net/door/listen.h"
 #include "net/net.h"
 #include "net/outbound.h"
 #include "net/relay_blocks.h"
@@ -25,6 +25,7 @@ struct net {
 	struct listen *listen; /* NULL: it does not */
 	struct event *tick;
 	size_t max_peers, max_per_address, max_open;
+	uint8_t evict_key[16]; /* secret: which networks are sure of a place */
 	bool active;
 };
 

@@ -18,6 +18,7 @@
 #include <event2/event.h>
 
 #include "chain/chain.h"
+#include "net/door/evict.h"
 #include "net/known.h"
 #include "net/wire/message.h"
 #include "net/wire/netaddr.h"
@@ -66,6 +67,7 @@ struct peer {
 	struct known known; /* transactions and proofs it has, by wtxid and id */
 	bool answers;       /* it sent what it was asked for, and was not silent since: is asked first */
 	uint64_t proofs_valid, proofs_false; /* it sent, alone or in a block, and were executed */
+	int64_t brought[EVICT_MERITS];       /* clock_mono_ms, of the last that was right and new; 0: none */
 
 	/* What one part knows of it. */
 	struct sync_headers_peer *headers;

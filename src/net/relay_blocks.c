@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/clock.h"
 #include "util/mem.h"
 
 enum {
@@ -116,8 +117,10 @@ void relay_blocks_proven(struct relay_blocks *block_relay, const struct index_en
 	struct peer *peer = peers_find(block_relay->peers, source->peer);
 
 	known_add(&block_relay->proven, entry->id);
-	if (peer != NULL)
+	if (peer != NULL) {
 		peer->proofs_valid++;
+		peer->brought[EVICT_BLOCK] = clock_mono_ms();
+	}
 	if (chain_beats(block_relay->peers->chain, entry, chain_tip(block_relay->peers->chain)))
 		relay_blocks_announce(block_relay, entry);
 }

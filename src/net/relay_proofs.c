@@ -252,10 +252,12 @@ static void relay_proofs_judge_sender(struct peer *peer, const uint8_t proof_id[
 		if (memcmp(first_id, proof_id, 32) == 0)
 			relay_proofs_drop(peer_proofs, 0);
 	}
-	if (proof_reject == NULL)
+	if (proof_reject == NULL) {
 		peer->proofs_valid++;
-	else if (proof_reject->ban_score >= 100)
+		peer->brought[EVICT_PROOF] = clock_mono_ms();
+	} else if (proof_reject->ban_score >= 100) {
 		peer->proofs_false++;
+	}
 }
 
 void relay_proofs_verdict(struct relay_proofs *proof_relay, const struct header *proof, const struct source *source,

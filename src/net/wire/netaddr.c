@@ -141,6 +141,12 @@ void netaddr_group(const struct netaddr *address, uint8_t group[16])
 	memcpy(group, address->ip, netaddr_group_prefix(address->ip) / 8);
 }
 
+void netaddr_network(const struct netaddr *address, uint8_t network[16])
+{
+	memset(network, 0, 16);
+	memcpy(network, address->ip, netaddr_is_v4(address->ip) ? 14 : 4);
+}
+
 bool netaddr_same_group(const struct netaddr *address, const struct netaddr *other)
 {
 	uint8_t address_group[16], other_group[16];

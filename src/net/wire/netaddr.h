@@ -32,6 +32,8 @@ bool netaddr_is_loopback(const struct netaddr *address);
 /* What is most likely one holder's: an IPv4 address, or one IPv6 /64 (whose other bits are zero). What strangers may
  * have of something scarce is counted by that. */
 void netaddr_group(const struct netaddr *address, uint8_t group[16]);
+/* What is most likely one provider's: an IPv4 /16, an IPv6 /32. Its other bits are zero. */
+void netaddr_network(const struct netaddr *address, uint8_t network[16]);
 unsigned netaddr_group_prefix(const uint8_t group[16]); /* bits of the 128 */
 bool netaddr_same_group(const struct netaddr *address, const struct netaddr *other);
 bool netaddr_in_subnet(const struct netaddr *address, const uint8_t ip[16], unsigned prefix);

@@ -15,6 +15,8 @@ from framework.p2p import Peer
 
 FEW = 64  # descriptors
 STRANGERS = 60
+FLOOD_PLACES = 40
+FLOOD_ADDRESSES = 5
 
 
 def try_peer(node, source):
@@ -31,6 +33,10 @@ def try_peer(node, source):
 def taken(node, stack, source):
     peer = try_peer(node, source)
     return peer is not None and stack.enter_context(peer)
+
+
+def flooder(number):
+    return f"127.0.3.{1 + number % FLOOD_ADDRESSES}"
 
 
 def one_address():
@@ -51,14 +57,35 @@ def default_of_eight():
         tap.equal(sum(bool(taken(node, stack, "127.0.0.1")) for _ in range(9)), 8, "connections that are taken")
 
 
+def flooded():
+    """Who holds all places, from several addresses, and calls again and again, keeps no honest node out"""
+    with Node(f"-maxconnections={FLOOD_PLACES}") as node, Node() as honest, contextlib.ExitStack() as stack:
+        node.generate(5)
+        for number in range(FLOOD_PLACES):
+            tap.true(taken(node, stack, flooder(number)), "a stranger is taken while there are places")
+        honest.rpc.addnode(node.address, "add")
+        honest.wait_for_height(5)
+        place = [peer["id"] for peer in node.rpc.getpeerinfo() if peer["addr"].startswith("127.0.0.1:")]
+        again = sum(bool(taken(node, stack, flooder(number))) for number in range(3 * FLOOD_PLACES))
+        tap.true(again > 0, "he gets places again, which are those of others of his")
+        node.generate(1)
+        honest.wait_for_height(6)
+        peers = node.rpc.getpeerinfo()
+        tap.equal([peer["id"] for peer in peers if peer["addr"].startswith("127.0.0.1:")], place,
+                  "the place of the honest node, which it has had all the time")
+        tap.equal((len(place), len(peers)), (1, FLOOD_PLACES), "places that are taken, by it and by all")
+
+
 def few_descriptors():
     """Peers leave the node the descriptors it needs"""
     node = Node(start=False)
     node.preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))
     node.start()
     with node, contextlib.ExitStack() as stack:
-        count = sum(bool(taken(node, stack, f"127.0.2.{number}")) for number in range(1, STRANGERS + 1))
-        tap.true(0 < count <= FEW // 2, "some are taken, and not all")
+        for number in range(1, STRANGERS + 1):
+            taken(node, stack, f"127.0.2.{number}")
+        count = node.rpc.getconnectioncount()
+        tap.true(0 < count <= FEW // 2, "some have a place, and not all")
         node.generate(3)
         node.restart()
         tap.equal(node.height(), 3, "height after the restart")
@@ -81,4 +108,4 @@ def out_of_descriptors():
                   "lines in the log")
 
 
-tap.main(one_address, default_of_eight, few_descriptors, out_of_descriptors)
+tap.main(one_address, default_of_eight, flooded, few_descriptors, out_of_descriptors)

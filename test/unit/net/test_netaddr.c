@@ -1,5 +1,5 @@
 /* Addresses and their text, the ban list, the set that forgets. */
-#include "net/ban.h"
+#include "net/door/ban.h"
 #include "net/known.h"
 #include "unit.h"
 

@@ -1,5 +1,5 @@
 /* The ban list: a plain array, looked through at each connection. What is over goes when somebody looks. */
-#include "net/ban.h"
+#include "net/door/ban.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
  *
  * Where nothing can be accepted, most likely no file descriptor is left. Then the listener rests for LISTEN_PAUSE_MS,
  * for libevent would try again at once, for ever; who waits in the queue meanwhile waits. */
-#include "net/listen.h"
+#include "net/door/listen.h"
 
 #include <errno.h>
 #include <event2/listener.h>

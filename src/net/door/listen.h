@@ -1,6 +1,6 @@
 /* The socket for connections from outside, and what comes of it: connected sockets, with the address they came from. */
-#ifndef ATELIER_NET_LISTEN_H
-#define ATELIER_NET_LISTEN_H
+#ifndef ATELIER_NET_DOOR_LISTEN_H
+#define ATELIER_NET_DOOR_LISTEN_H
 
 #include <event2/event.h>
 

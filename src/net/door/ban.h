@@ -2,8 +2,8 @@
  *
  * Discouraged is an address group, IPv6 by /64. 127.0.0.1 and ::1 are never discouraged: from there come this machine's
  * own programs, and proxies with all who use them. Times are clock_wall seconds. */
-#ifndef ATELIER_NET_BAN_H
-#define ATELIER_NET_BAN_H
+#ifndef ATELIER_NET_DOOR_BAN_H
+#define ATELIER_NET_DOOR_BAN_H
 
 #include "net/wire/netaddr.h"
 
