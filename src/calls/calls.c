@@ -39,6 +39,10 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_mining_add(table, parts);
 	calls_audit_add(table, parts);
 	calls->rounds = calls_rounds_new(table, parts);
+	calls_summary_add(table, parts);
+	calls_curve_add(table, parts->chain);
+	calls_blocks_add(table, parts->chain);
+	calls_search_add(table, parts->chain);
 	calls->text = calls_text_new(table, parts->chain, parts->queue);
 	calls->model = calls_model_new(table, parts->chain, parts->queue, parts->settings);
 	return calls;

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "calls/calls.h"
+#include "calls/explore/curve.h"
 #include "calls/show.h"
 #include "consensus/spec.h"
 #include "util/bytes.h"
@@ -104,6 +105,12 @@ static const struct rpc_arg getdataset_args[] = {
 		.type = RPC_BOOL,
 		.fallback = "false",
 		.help = "Look up which earlier dataset it is most like, too: a second or two for a large one." },
+	{ .name = "points",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = CURVE_POINTS_MAX,
+		.help = "Show what it was worth since its registration too, in so many points at most." },
 	{ 0 },
 };
 
@@ -216,6 +223,10 @@ static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *
 	if (resembles != NULL)
 		json_object_set_new(dataset_shown, "resembles", resembles);
 	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(data->chain, (uint32_t)dataset_number));
+	if (rpc_int(data_request, "points") > 0)
+		json_object_set_new(dataset_shown, "series",
+			curve_show_dataset(data->chain, (uint32_t)dataset_number,
+				(size_t)rpc_int(data_request, "points")));
 	return rpc_reply(data_request, dataset_shown);
 }
 
@@ -366,6 +377,11 @@ static const char dataset_result[] =
 	"  \"last_draws\": [{\"height\", \"proofs\", \"left_out\", \"effect\", \"known\", \"own\", \"value\"}]\n"
 	"                                      the newest first, 10 at most: effect on the reserved text, value on\n"
 	"                                      its own pages, and whether the model had learned of these\n"
+	"  \"series\": {\"height\": [n], \"time\": [n], \"draws\": [n], \"mean_effect\": [nats], "
+	"\"known_draws\": [n],\n"
+	"             \"mean_value\": [nats], \"paid\": [amount]}   if asked for: a member for each point, which "
+	"stands for the\n"
+	"                                      blocks up to its height; paid is what the slots there earned\n"
 	"}";
 
 static const struct rpc_method data_methods[] = {

@@ -176,20 +176,33 @@ json_t *show_difficulty(const struct spec *spec, uint32_t bits)
 	return json_fixed(is_huge ? INT64_MAX : (int64_t)difficulty.limb[0], 8);
 }
 
-json_t *show_loss(float loss)
+int64_t show_micro_loss(float loss)
 {
 	/* False for NaN as well; a mean loss of so many nats there is not. */
-	if (!(loss >= 0 && loss < 1e6f))
-		return json_null();
-	return json_fixed((int64_t)(loss * 1e6f + 0.5f), 6);
+	return loss >= 0 && loss < 1e6f ? (int64_t)(loss * 1e6f + 0.5f) : -1;
 }
 
-json_t *show_loss_after(const struct block_outcome *block_outcome)
+int64_t show_micro_loss_after(const struct block_outcome *block_outcome)
 {
 	const struct merge_statement *merge = &block_outcome->merge;
 	const bool is_unchanged = block_outcome->outcome.is_void && (merge->seats == 0 || merge->is_void);
 
-	return show_loss(is_unchanged ? block_outcome->loss_before : block_outcome->loss_after);
+	return show_micro_loss(is_unchanged ? block_outcome->loss_before : block_outcome->loss_after);
+}
+
+json_t *show_micro(int64_t micro_loss)
+{
+	return micro_loss < 0 ? json_null() : json_fixed(micro_loss, 6);
+}
+
+json_t *show_loss(float loss)
+{
+	return show_micro(show_micro_loss(loss));
+}
+
+json_t *show_loss_after(const struct block_outcome *block_outcome)
+{
+	return show_micro(show_micro_loss_after(block_outcome));
 }
 
 json_t *show_logits(const struct logits *logits)
@@ -296,6 +309,18 @@ const char *show_verdict(uint8_t verdict)
 	static const char *const verdict_names[] = { "empty", "merged", "left out", "struck" };
 
 	return verdict_names[verdict];
+}
+
+json_t *show_verdicts(const struct merge_statement *statement)
+{
+	json_int_t seats_with[4] = { 0 };
+	json_t *shown = json_object();
+
+	for (uint32_t seat = 0; seat < statement->seats; seat++)
+		seats_with[statement->seat[seat]]++;
+	for (uint8_t verdict = 0; verdict < 4; verdict++)
+		json_object_set_new(shown, show_verdict(verdict), json_integer(seats_with[verdict]));
+	return shown;
 }
 
 json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot)

@@ -29,6 +29,10 @@ json_t *show_difficulty(const struct spec *spec, uint32_t bits);
 json_t *show_loss(float loss);
 /* That of the model after a block: a void update leaves it as it was. */
 json_t *show_loss_after(const struct block_outcome *block_outcome);
+/* The same in millionths of a nat, to be counted with; below 0 where it would be null. And such a number shown. */
+int64_t show_micro_loss(float loss);
+int64_t show_micro_loss_after(const struct block_outcome *block_outcome);
+json_t *show_micro(int64_t micro_loss);
 /* An array of them, with 6 decimals; null for one that is not finite or beyond a million. */
 json_t *show_logits(const struct logits *logits);
 /* 2^-32 nats as nats, with 10 decimals. */
@@ -43,6 +47,8 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry);
 json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot);
 /* What a statement of a merge says of a seat, in words. */
 const char *show_verdict(uint8_t verdict);
+/* How many seats have each of these. */
+json_t *show_verdicts(const struct merge_statement *statement);
 /* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */
 void show_add_result(json_t *shown, const struct index_entry *entry);
 

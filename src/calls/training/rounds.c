@@ -37,16 +37,6 @@ static uint32_t rounds_newest_base(const struct chain *chain)
 	return round_blocks == 0 ? 0 : chain_tip(chain)->height / round_blocks * round_blocks;
 }
 
-static void rounds_count_verdicts(json_t *shown, const struct merge_statement *statement)
-{
-	json_int_t seats_with[4] = { 0 };
-
-	for (uint32_t seat = 0; seat < statement->seats; seat++)
-		seats_with[statement->seat[seat]]++;
-	for (uint8_t verdict = 0; verdict < 4; verdict++)
-		json_object_set_new(shown, show_verdict(verdict), json_integer(seats_with[verdict]));
-}
-
 /* While the round is open: what has been said, and what cannot be said any more. */
 static const char *rounds_open_state(const struct spec *spec, uint32_t base, uint32_t next,
 	const struct rounds_run *run)
@@ -63,19 +53,21 @@ static const char *rounds_open_state(const struct spec *spec, uint32_t base, uin
 }
 
 /* Of the newest round, the one that is not merged yet: the states that there are. */
-static void rounds_count_open(json_t *shown, const struct chain *chain)
+static json_t *rounds_count_open(const struct chain *chain)
 {
 	const uint32_t next = chain_tip(chain)->height + 1;
+	json_t *shown = json_object();
 	struct round_view view;
 
 	if (!registry_round_view(chain_registry(chain), &view))
-		return;
+		return shown;
 	for (uint32_t seat = 0; seat < view.seats; seat++) {
 		const char *state = rounds_open_state(chain_spec(chain), view.base, next, &view.run[seat]);
 		const json_t *so_far = json_object_get(shown, state);
 
 		json_object_set_new(shown, state, json_integer(json_integer_value(so_far) + 1));
 	}
+	return shown;
 }
 
 /* Where the windows of a round end, and what became of it. */
@@ -105,22 +97,22 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 }
 
 /* What this node has found of runs of others, if it was told to look (-recheck). */
-static void rounds_show_rechecks(json_t *shown, const struct calls_rounds *calls, const uint8_t base_id[32])
+static void rounds_show_rechecks(json_t *shown, const struct prober *prober, const uint8_t base_id[32])
 {
 	uint32_t executed, false_runs;
 
-	if (!prober_count(calls->parts->prober, base_id, &executed, &false_runs))
+	if (!prober_count(prober, base_id, &executed, &false_runs))
 		return;
 	json_object_set_new(shown, "rechecked", json_integer(executed));
 	json_object_set_new(shown, "found_false", json_integer(false_runs));
 }
 
-static void rounds_show_recheck(json_t *shown, const struct calls_rounds *calls, const uint8_t base_id[32],
+static void rounds_show_recheck(json_t *shown, const struct prober *prober, const uint8_t base_id[32],
 	const uint8_t seat_id[32])
 {
 	struct prober_info found;
 
-	if (!prober_look(calls->parts->prober, base_id, seat_id, &found))
+	if (!prober_look(prober, base_id, seat_id, &found))
 		return;
 	json_object_set_new(shown, "rechecked", json_integer(found.executed));
 	if (found.is_false)
@@ -148,15 +140,13 @@ static enum rpc_outcome call_getrounds(struct rpc_request *rounds_request, void 
 	json_t *rounds = json_array();
 
 	for (int64_t left = rpc_int(rounds_request, "count"); left > 0 && base > 0; left--, base -= round_blocks) {
-		json_t *round = rounds_show_round(chain, base), *seats = json_object();
+		json_t *round = rounds_show_round(chain, base);
 		struct block_outcome outcome;
 
-		if (rounds_merge(chain, base, &outcome) != NULL)
-			rounds_count_verdicts(seats, &outcome.merge);
-		else
-			rounds_count_open(seats, chain);
-		json_object_set_new(round, "seats", seats);
-		rounds_show_rechecks(round, calls, chain_at(chain, base)->id);
+		json_object_set_new(round, "seats",
+			rounds_merge(chain, base, &outcome) != NULL ? show_verdicts(&outcome.merge) :
+								      rounds_count_open(chain));
+		rounds_show_rechecks(round, calls->parts->prober, chain_at(chain, base)->id);
 		json_array_append_new(rounds, round);
 	}
 	return rpc_reply(rounds_request, rounds);
@@ -195,6 +185,11 @@ static json_t *rounds_show_digests(struct chain *chain, const struct rounds_run 
 	return digests;
 }
 
+static bool rounds_is_own(const struct runner *runner, const struct round_view *view, uint32_t seat)
+{
+	return runner_trace(runner, view->id, view->seat[seat].id) != NULL || runner_owns(runner, view->seat[seat].key);
+}
+
 static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct round_view *view, uint32_t seat)
 {
 	const struct chain *chain = calls->parts->chain;
@@ -222,10 +217,8 @@ static json_t *rounds_show_seat(const struct calls_rounds *calls, const struct r
 	json_object_set_new(shown, "paid",
 		json_boolean(merge != NULL && chain_tip(chain)->height > merge->height &&
 			merge_statement_is_true(&outcome.merge, seat)));
-	json_object_set_new(shown, "own",
-		json_boolean(runner_trace(calls->parts->runner, view->id, seat_block->id) != NULL ||
-			runner_owns(calls->parts->runner, seat_block->key)));
-	rounds_show_recheck(shown, calls, view->id, seat_block->id);
+	json_object_set_new(shown, "own", json_boolean(rounds_is_own(calls->parts->runner, view, seat)));
+	rounds_show_recheck(shown, calls->parts->prober, view->id, seat_block->id);
 	return shown;
 }
 
@@ -289,7 +282,7 @@ static enum rpc_outcome call_getround(struct rpc_request *rounds_request, void *
 		json_array_append_new(seats, shown);
 	}
 	json_object_set_new(round, "seats", seats);
-	rounds_show_rechecks(round, calls, view.id);
+	rounds_show_rechecks(round, calls->parts->prober, view.id);
 	return rpc_reply(rounds_request, round);
 }
 
@@ -321,9 +314,9 @@ static void rounds_show_stage(json_t *shown, const struct chain *chain, const st
 	json_object_set_new(shown, "paid", json_boolean(is_true && chain_tip(chain)->height > merge->height));
 }
 
-static json_t *rounds_show_run(const struct calls_rounds *calls, const struct runner_info *info)
+static json_t *rounds_show_run(const struct chain *chain, const struct runner_info *info)
 {
-	const struct spec *spec = chain_spec(calls->parts->chain);
+	const struct spec *spec = chain_spec(chain);
 	const struct trace *trace = info->trace;
 	const uint32_t most = spec_most_segments(spec, trace->run.base_height);
 	json_t *shown = json_object();
@@ -333,7 +326,7 @@ static json_t *rounds_show_run(const struct calls_rounds *calls, const struct ru
 	json_object_set_new(shown, "miner", show_address(spec, trace->run.key));
 	json_object_set_new(shown, "base", json_integer(trace->run.base_height));
 	json_object_set_new(shown, "basehash", json_hash(trace->run.base_id));
-	rounds_show_stage(shown, calls->parts->chain, info);
+	rounds_show_stage(shown, chain, info);
 	json_object_set_new(shown, "segments_done", json_integer(trace->done));
 	json_object_set_new(shown, "segments", json_integer(most));
 	json_object_set_new(shown, "working", json_boolean(info->is_working));
@@ -366,7 +359,7 @@ static enum rpc_outcome call_getruns(struct rpc_request *rounds_request, void *c
 		struct runner_info info;
 
 		runner_look(runner, i, &info);
-		json_array_append_new(runs, rounds_show_run(calls, &info));
+		json_array_append_new(runs, rounds_show_run(calls->parts->chain, &info));
 	}
 	return rpc_reply(rounds_request, runs);
 }
@@ -392,6 +385,48 @@ json_t *rounds_show_training(const struct runner *runner)
 	json_object_set_new(shown, "working", json_integer(working));
 	json_object_set_new(shown, "segments_done", json_integer(segments_done));
 	return shown;
+}
+
+json_t *rounds_show_foremost(const struct calls_parts *parts)
+{
+	struct runner_info foremost = { .trace = NULL };
+
+	for (size_t i = runner_count(parts->runner); i-- > 0 && !foremost.is_working;) {
+		struct runner_info info;
+
+		runner_look(parts->runner, i, &info);
+		if (info.stage != RUNNER_OVER && info.stage != RUNNER_OTHER_BRANCH &&
+			(foremost.trace == NULL || info.is_working))
+			foremost = info;
+	}
+	return foremost.trace != NULL ? rounds_show_run(parts->chain, &foremost) : NULL;
+}
+
+json_t *rounds_show_newest(const struct calls_parts *parts)
+{
+	const struct chain *chain = parts->chain;
+	const uint32_t base = rounds_newest_base(chain), next = chain_tip(chain)->height + 1;
+	json_t *round, *seats = json_array();
+	struct round_view view;
+
+	if (base == 0 || !registry_round_view(chain_registry(chain), &view)) {
+		json_decref(seats);
+		return NULL;
+	}
+	round = rounds_show_round(chain, base);
+	for (uint32_t seat = 0; seat < view.seats; seat++) {
+		json_t *shown = json_object();
+
+		json_object_set_new(shown, "height", json_integer(view.seat[seat].height));
+		json_object_set_new(shown, "state",
+			json_string(rounds_open_state(chain_spec(chain), base, next, &view.run[seat])));
+		json_object_set_new(shown, "own", json_boolean(rounds_is_own(parts->runner, &view, seat)));
+		rounds_show_recheck(shown, parts->prober, view.id, view.seat[seat].id);
+		json_array_append_new(seats, shown);
+	}
+	json_object_set_new(round, "seats", seats);
+	rounds_show_rechecks(round, parts->prober, view.id);
+	return round;
 }
 
 /* --- audits --- */
