@@ -82,6 +82,19 @@ static const struct option_spec settings_table[] = {
 	{ "rpcservertimeout", "<seconds>", "How long a connection may take to say who it is and what it wants.",
 		"JSON-RPC server", "30", 0 },
 
+	{ "web", NULL, "Serve a page for a browser, which shows what the node does.", "Page in the browser", "1", 0 },
+	{ "webport", "<port>", "Port of the page (default: that of the JSON-RPC server, and 10).",
+		"Page in the browser", NULL, 0 },
+	{ "webbind", "<address>[:<port>]",
+		"Serve the page on this address (default: this machine alone). Whoever reaches it may look, and the "
+		"traffic is not encrypted.",
+		"Page in the browser", NULL, OPTION_MULTI },
+	{ "webhost", "<name>",
+		"The page may be asked for by this name too, beside localhost and the addresses of -webbind.",
+		"Page in the browser", NULL, OPTION_MULTI },
+	{ "webfolder", "<folder>", "Where the page's files lie (default: where they have been installed).",
+		"Page in the browser", NULL, OPTION_PATH },
+
 	{ "debug", "[=<category>]",
 		"Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
 		"Debugging", NULL, OPTION_MULTI },
@@ -165,6 +178,15 @@ static bool settings_read_port(const struct options *options, const char *name, 
 	return true;
 }
 
+/* Two of a node's own doors must not be one by default. */
+static uint16_t settings_default_web_port(const struct settings *settings)
+{
+	uint16_t web_port = settings->rpc_port > UINT16_MAX - 10 ? (uint16_t)(settings->rpc_port - 10) :
+								   (uint16_t)(settings->rpc_port + 10);
+
+	return web_port == settings->port ? (uint16_t)(web_port + 1) : web_port;
+}
+
 static bool settings_read_numbers(struct settings *settings, struct errmsg *err)
 {
 	/* A bound for each, so that what follows can count in the types of struct settings without looking again: no
@@ -185,6 +207,8 @@ static bool settings_read_numbers(struct settings *settings, struct errmsg *err)
 		!options_int(options, "rpcservertimeout", 1, 3600, &timeout_set, err) ||
 		!options_int(options, "statusinterval", 0, 86400, &status_set, err) ||
 		!options_int(options, "mocktime", 0, UINT32_MAX, &mock_set, err))
+		return false;
+	if (!settings_read_port(options, "webport", settings_default_web_port(settings), &settings->web_port, err))
 		return false;
 	settings->snapshot_interval = (uint32_t)snapshots_set;
 	settings->prune = (uint32_t)prune_set;
@@ -211,6 +235,8 @@ static bool settings_read_lists(struct settings *settings, struct errmsg *err)
 	return settings_read_list(settings->options, "connect", &settings->connect, err) &&
 		settings_read_list(settings->options, "addnode", &settings->addnode, err) &&
 		settings_read_list(settings->options, "rpcbind", &settings->rpcbind, err) &&
+		settings_read_list(settings->options, "webbind", &settings->webbind, err) &&
+		settings_read_list(settings->options, "webhost", &settings->webhost, err) &&
 		settings_read_list(settings->options, "wallet", &settings->wallet, err) &&
 		settings_read_list(settings->options, "loadblock", &settings->loadblock, err);
 }
@@ -327,6 +353,7 @@ static bool settings_read_mining(struct settings *settings, struct errmsg *err)
 	struct errmsg why;
 
 	settings->mine = options_bool(settings->options, "mine");
+	settings->web = options_bool(settings->options, "web");
 	settings->mine_alone = options_bool(settings->options, "minealone");
 	settings->run = options_bool(settings->options, "run");
 	if (miner_address == NULL)

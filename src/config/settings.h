@@ -23,14 +23,14 @@ struct settings {
 	unsigned log_categories;
 	unsigned verify_threads, mine_threads; /* -par, -threads */
 	unsigned threads;                      /* of all work together: the larger of both, no more than cores */
-	uint16_t port, rpc_port;
+	uint16_t port, rpc_port, web_port;
 	unsigned rpc_timeout;       /* seconds */
 	uint32_t snapshot_interval; /* 0: the default */
 	uint32_t prune;             /* blocks; 0: nothing is pruned */
 	uint32_t status_interval;   /* seconds; 0: never */
 	int64_t mock_time;          /* -mocktime; 0: the system's clock */
 	size_t mempool_bytes, max_peers, max_per_address;
-	bool mine, mine_alone, run;
+	bool mine, mine_alone, run, web;
 	int64_t recheck_share; /* 0 .. SETTINGS_SHARE_ALL */
 	bool has_mine_key;     /* -mineraddress was given */
 	uint8_t mine_key[32];
@@ -40,7 +40,7 @@ struct settings {
 	struct settings_list {
 		const char *values[SETTINGS_LIST_MAX];
 		size_t count;
-	} connect, addnode, rpcbind, loadblock, wallet;
+	} connect, addnode, rpcbind, loadblock, wallet, webbind, webhost;
 };
 
 enum settings_result {

@@ -18,7 +18,8 @@ void http_head_clear(struct http_head *head)
 {
 	free(head->method);
 	free(head->target);
-	free(head->authorization);
+	for (size_t i = 0; i < HTTP_FIELDS; i++)
+		free(head->fields[i]);
 	http_head_init(head);
 }
 
@@ -37,7 +38,7 @@ static int head_read_request_line(struct http_head *head, const char *request_li
 	head->begun = true;
 	head->method = mem_dup(request_line, (size_t)(request_target - request_line) + 1);
 	head->method[request_target - request_line] = 0;
-	head->keep_alive = http_version[2] != '0';
+	head->keep_alive = head->has_chunks = http_version[2] != '0';
 	head->target = mem_strdup(request_target + 1);
 	*strchr(head->target, ' ') = 0;
 	return HTTP_MORE;
@@ -75,6 +76,29 @@ static bool head_has_word(const char *field_value, const char *word)
 	return false;
 }
 
+static const char *const head_field_names[HTTP_FIELDS] = {
+	[HTTP_AUTHORIZATION] = "Authorization",
+	[HTTP_HOST] = "Host",
+	[HTTP_ORIGIN] = "Origin",
+	[HTTP_FETCH_SITE] = "Sec-Fetch-Site",
+	[HTTP_FETCH_MODE] = "Sec-Fetch-Mode",
+	[HTTP_CONTENT_TYPE] = "Content-Type",
+	[HTTP_IF_NONE_MATCH] = "If-None-Match",
+	[HTTP_KEY] = "X-Atelier-Key",
+};
+
+static int head_keep_field(struct http_head *head, const char *field_name, const char *field_value)
+{
+	for (size_t i = 0; i < HTTP_FIELDS; i++) {
+		if (strcasecmp(field_name, head_field_names[i]) != 0)
+			continue;
+		if (head->fields[i] != NULL)
+			return 400;
+		head->fields[i] = mem_strdup(field_value);
+	}
+	return HTTP_MORE;
+}
+
 static int head_read_field(struct http_head *head, const char *field_name, const char *field_value)
 {
 	if (strcasecmp(field_name, "Content-Length") == 0)
@@ -88,12 +112,7 @@ static int head_read_field(struct http_head *head, const char *field_name, const
 		head->expects = strcasecmp(field_value, "100-continue") == 0;
 		return head->expects ? HTTP_MORE : 417;
 	}
-	if (strcasecmp(field_name, "Authorization") == 0) {
-		if (head->authorization != NULL)
-			return 400;
-		head->authorization = mem_strdup(field_value);
-	}
-	return HTTP_MORE;
+	return head_keep_field(head, field_name, field_value);
 }
 
 /* A blank before the colon, or at the line's beginning (a folded line), is where servers read one head differently: it
@@ -141,13 +160,18 @@ const char *http_head_reason(int status)
 	} head_reasons[] = {
 		{ 200, "OK" },
 		{ 204, "No Content" },
+		{ 304, "Not Modified" },
 		{ 400, "Bad Request" },
 		{ 401, "Unauthorized" },
+		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },
 		{ 411, "Length Required" },
 		{ 413, "Content Too Large" },
+		{ 415, "Unsupported Media Type" },
 		{ 417, "Expectation Failed" },
+		{ 421, "Misdirected Request" },
+		{ 429, "Too Many Requests" },
 		{ 431, "Request Header Fields Too Large" },
 		{ 500, "Internal Server Error" },
 		{ 503, "Service Unavailable" },

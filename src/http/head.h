@@ -11,6 +11,19 @@
 
 enum { HTTP_HEAD_MAX = 8192 }; /* bytes of all lines, with their ends */
 
+/* Fields whose text is kept. Each may be there once: whose reader takes another one of two than we did is misled. */
+enum http_field {
+	HTTP_AUTHORIZATION,
+	HTTP_HOST,
+	HTTP_ORIGIN,
+	HTTP_FETCH_SITE, /* Sec-Fetch-Site: how a browser says whose page asks */
+	HTTP_FETCH_MODE, /* Sec-Fetch-Mode: and what for */
+	HTTP_CONTENT_TYPE,
+	HTTP_IF_NONE_MATCH,
+	HTTP_KEY, /* X-Atelier-Key */
+	HTTP_FIELDS,
+};
+
 struct http_head {
 	size_t size;     /* of the lines so far */
 	bool begun;      /* the request line was there */
@@ -18,10 +31,11 @@ struct http_head {
 	bool encoded;    /* a Transfer-Encoding: the body's length is not known */
 	bool expects;    /* the client waits for "100 Continue" before it sends the body */
 	bool has_length;
-	uint64_t length;     /* of the body; 0 where there is none */
-	char *method;        /* owned: "POST" */
-	char *target;        /* owned: what the request line names, "/" or an absolute address */
-	char *authorization; /* owned; NULL: no such field */
+	uint64_t length;           /* of the body; 0 where there is none */
+	bool has_chunks;           /* the client is of HTTP/1.1, and reads answers in chunks */
+	char *method;              /* owned: "POST" */
+	char *target;              /* owned: what the request line names, "/" or an absolute address */
+	char *fields[HTTP_FIELDS]; /* owned; NULL: no such field */
 };
 
 void http_head_init(struct http_head *head);

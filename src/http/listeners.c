@@ -17,6 +17,7 @@ static const struct timeval listeners_error_pause = { 1, 0 };
 
 struct listeners {
 	struct event_base *base;
+	const char *name;
 	listeners_entered *entered;
 	void *context;
 	struct evconnlistener **listeners;
@@ -65,16 +66,16 @@ static void listeners_on_error(struct evconnlistener *door, void *arg)
 
 	(void)door;
 	if (log_limit_allows(&doors->errors))
-		log_warn("An RPC connection cannot be accepted: %s", why);
+		log_warn("%s: a connection cannot be accepted: %s", doors->name, why);
 	event_add(doors->resume, &listeners_error_pause);
 	listeners_apply(doors);
 }
 
-struct listeners *listeners_new(struct event_base *base, listeners_entered *entered, void *context)
+struct listeners *listeners_new(struct event_base *base, const char *name, listeners_entered *entered, void *context)
 {
 	struct listeners *doors = mem_calloc(1, sizeof *doors);
 
-	*doors = (struct listeners){ .base = base, .entered = entered, .context = context, .open = true };
+	*doors = (struct listeners){ .base = base, .name = name, .entered = entered, .context = context, .open = true };
 	doors->resume = mem_check(evtimer_new(base, listeners_on_resume, doors));
 	return doors;
 }
@@ -99,7 +100,7 @@ bool listeners_bind(struct listeners *doors, const char *host, uint16_t port, st
 	char door_text[64];
 
 	if (evutil_parse_sockaddr_port(host, (struct sockaddr *)&door_address, &address_size) != 0)
-		return errmsg_set(err, "%s is no address that RPC can be bound to", host);
+		return errmsg_set(err, "%s is no address that %s can be bound to", host, doors->name);
 	if (door_address.ss_family == AF_INET6) {
 		evutil_inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&door_address)->sin6_addr, door_text,
 			sizeof door_text);
@@ -116,11 +117,12 @@ bool listeners_bind(struct listeners *doors, const char *host, uint16_t port, st
 		LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC | LEV_OPT_REUSEABLE, DOOR_QUEUE,
 		(struct sockaddr *)&door_address, address_size);
 	if (door == NULL)
-		return errmsg_set(err, "RPC cannot be bound to %s port %u: %s", door_text, port, strerror(errno));
+		return errmsg_set(err, "%s cannot be bound to %s port %u: %s", doors->name, door_text, port,
+			strerror(errno));
 	evconnlistener_set_error_cb(door, listeners_on_error);
 	doors->listeners = mem_realloc(doors->listeners, (doors->count + 1) * sizeof *doors->listeners);
 	doors->listeners[doors->count++] = door;
-	log_info("RPC listens at %s port %u", door_text, port);
+	log_info("%s listens at %s port %u", doors->name, door_text, port);
 	return true;
 }
 

@@ -1,4 +1,4 @@
-/* The sockets that RPC listens on, and when they accept.
+/* The sockets that a server listens on, and when they accept.
  *
  * libevent's own HTTP server takes every connection there is, until no descriptor is left, and then tries again without
  * end. Here whoever owns the doors can close them for a while; and when the system has no descriptor they pause by
@@ -19,7 +19,8 @@ struct sockaddr;
 /* A connection: a non-blocking socket, which is the receiver's. */
 typedef void listeners_entered(void *context, evutil_socket_t fd, const struct sockaddr *from);
 
-struct listeners *listeners_new(struct event_base *base, listeners_entered *entered, void *context);
+/* name: what the log calls those who listen; borrowed. */
+struct listeners *listeners_new(struct event_base *base, const char *name, listeners_entered *entered, void *context);
 void listeners_free(struct listeners *doors); /* NULL allowed */
 
 /* Listens on one address more; it may have a port of its own: "127.0.0.1:29432", "[::1]:1". */

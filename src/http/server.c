@@ -21,6 +21,7 @@
 #include "util/descriptors.h"
 #include "util/log.h"
 #include "util/mem.h"
+#include "util/size.h"
 
 enum { SERVER_AHEAD_MAX = 2 * HTTP_HEAD_MAX }; /* bytes read before they are asked for */
 
@@ -45,9 +46,11 @@ struct http_connection {
 	bool trusted;  /* has shown the credentials */
 	bool finished; /* will send nothing more */
 	struct http_head head;
-	char *path;                     /* of the request; NULL before it is known */
-	struct http_exchange *exchange; /* in HTTP_STAGE_BUSY */
+	char *path, *query;                   /* of the request; NULL before they are known */
+	const struct http_endpoint *endpoint; /* whom it is for, from HTTP_STAGE_BODY on */
+	struct http_exchange *exchange;       /* in HTTP_STAGE_BUSY */
 	char host[64];
+	bool is_local;
 	struct http_connection *next, **link; /* the server's list, oldest first */
 };
 
@@ -68,7 +71,12 @@ struct http_server {
 	struct event_base *base;
 	struct listeners *doors;
 	struct event *admit; /* somebody came, went or is busy: looks again whether the doors may be open */
-	struct http_endpoint endpoint;
+	struct http_endpoint endpoints[HTTP_ENDPOINTS_MAX];
+	size_t endpoint_count;
+	const char *name, *fields, *only;
+	int (*admits)(void *context, const struct http_request *request);
+	void *admits_context;
+	bool is_open;
 	struct credentials credentials;
 	struct http_connection *connections, **last;
 	size_t count, most;
@@ -101,6 +109,7 @@ static void http_connection_free(struct http_connection *connection)
 	bufferevent_free(connection->wire);
 	http_head_clear(&connection->head);
 	free(connection->path);
+	free(connection->query);
 	free(connection);
 }
 
@@ -145,7 +154,8 @@ static void server_await_head(struct http_connection *connection)
 {
 	http_head_clear(&connection->head);
 	free(connection->path);
-	connection->path = NULL;
+	free(connection->query);
+	connection->path = connection->query = NULL;
 	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
 	event_add(connection->deadline, &connection->server->timeout);
 	server_await_bytes(connection, 0);
@@ -164,12 +174,18 @@ static void server_flush_wire(struct bufferevent *wire)
 	evbuffer_freeze(answer_bytes, 1);
 }
 
-/* `fields` are lines of the head, each with its end. The body is emptied. The connection lives on: what ends it comes
- * from the loop (server_on_write), so callers may go on using it. */
+static bool server_is_head(const struct http_connection *connection)
+{
+	return connection->head.method != NULL && strcmp(connection->head.method, "HEAD") == 0;
+}
+
+/* `fields` are lines of the head, each with its end. The body may be emptied. The connection lives on: what ends it
+ * comes from the loop (server_on_write), so callers may go on using it. */
 static void server_send_answer(struct http_connection *connection, int answer_status, const char *fields,
 	struct evbuffer *answer_body)
 {
 	struct evbuffer *answer_bytes = bufferevent_get_output(connection->wire);
+	const char *server_fields = connection->server->fields;
 	time_t now = time(NULL);
 	char date[64];
 	struct tm utc;
@@ -178,12 +194,14 @@ static void server_send_answer(struct http_connection *connection, int answer_st
 		connection->head.keep_alive = false;
 	gmtime_r(&now, &utc);
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-	evbuffer_add_printf(answer_bytes, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s", answer_status,
-		http_head_reason(answer_status), date, connection->head.keep_alive ? "keep-alive" : "close", fields);
-	if (answer_status != 204)
+	evbuffer_add_printf(answer_bytes, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s%s", answer_status,
+		http_head_reason(answer_status), date, connection->head.keep_alive ? "keep-alive" : "close",
+		server_fields != NULL ? server_fields : "", fields);
+	if (answer_status != 204 && answer_status != 304)
 		evbuffer_add_printf(answer_bytes, "Content-Length: %zu\r\n", evbuffer_get_length(answer_body));
 	evbuffer_add(answer_bytes, "\r\n", 2);
-	evbuffer_add_buffer(answer_bytes, answer_body);
+	if (!server_is_head(connection))
+		evbuffer_add_buffer(answer_bytes, answer_body);
 	event_del(connection->deadline);
 	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
 	server_set_stage(connection, HTTP_STAGE_ANSWER);
@@ -274,14 +292,15 @@ static void server_after_sent(evutil_socket_t fd, short what, void *arg)
 static void server_send_body(struct http_connection *connection, struct http_answer *answer)
 {
 	struct evbuffer *answer_body = mem_check(evbuffer_new());
-	char fields[128] = "";
+	char fields[512] = "";
 
 	if (answer->body.size) {
 		evbuffer_add_reference(answer_body, answer->body.data, answer->body.size, server_release_body, NULL);
 		buf_init(&answer->body);
 	}
-	if (answer->type != NULL)
-		snprintf(fields, sizeof fields, "Content-Type: %s\r\n", answer->type);
+	snprintf(fields, sizeof fields, "%s%s%s%s", answer->type != NULL ? "Content-Type: " : "",
+		answer->type != NULL ? answer->type : "", answer->type != NULL ? "\r\n" : "",
+		answer->fields != NULL ? answer->fields : "");
 	server_send_answer(connection, answer->status, fields, answer_body);
 	evbuffer_free(answer_body);
 }
@@ -314,16 +333,16 @@ static void server_refuse_stranger(struct http_connection *connection)
 /* Whether the client may. If not it is answered, or will be: whoever guesses shall not guess fast. */
 static bool server_is_authorized(struct http_connection *connection)
 {
-	const char *given = connection->head.authorization;
+	const char *given = connection->head.fields[HTTP_AUTHORIZATION];
 
-	if (credentials_match(&connection->server->credentials, given))
+	if (connection->server->is_open || credentials_match(&connection->server->credentials, given))
 		return true;
 	if (given == NULL) {
 		server_refuse_stranger(connection);
 		return false;
 	}
 	if (log_limit_allows(&connection->server->guesses))
-		log_warn("RPC: wrong credentials from %s", connection->host);
+		log_warn("%s: wrong credentials from %s", connection->server->name, connection->host);
 	event_add(connection->deadline, &server_refusal_delay);
 	server_set_stage(connection, HTTP_STAGE_REFUSED);
 	return false;
@@ -331,30 +350,71 @@ static bool server_is_authorized(struct http_connection *connection)
 
 /* --- requests --- */
 
-/* The path of what a request line names, be that a path or a whole address; a new string, NULL if it is neither. */
-static char *server_path_of(const char *target)
+/* Takes path and query of what a request line names, be that a path or a whole address; none if it is neither. */
+static void server_read_target(struct http_connection *connection)
 {
-	struct evhttp_uri *uri = evhttp_uri_parse(target);
-	const char *path;
-	char *path_copy;
+	struct evhttp_uri *uri = evhttp_uri_parse(connection->head.target);
+	const char *path, *query;
 
 	if (uri == NULL)
-		return NULL;
+		return;
 	path = evhttp_uri_get_path(uri);
-	path_copy = mem_strdup(path != NULL ? path : "");
+	query = evhttp_uri_get_query(uri);
+	connection->path = mem_strdup(path != NULL ? path : "");
+	connection->query = mem_strdup(query != NULL ? query : "");
 	evhttp_uri_free(uri);
-	return path_copy;
+}
+
+/* Without a body yet. */
+static struct http_request server_request_of(const struct http_connection *connection)
+{
+	return (struct http_request){
+		.head = &connection->head,
+		.path = connection->path != NULL ? connection->path : "",
+		.query = connection->query != NULL ? connection->query : "",
+		.from = connection->host,
+		.is_local = connection->is_local,
+	};
+}
+
+static bool server_takes_method(const struct http_endpoint *endpoint, const char *method)
+{
+	return strcmp(endpoint->method, method) == 0 ||
+		(strcmp(endpoint->method, "GET") == 0 && strcmp(method, "HEAD") == 0);
+}
+
+/* Finds whom a request is for. If there is nobody, `allow` says with which methods there would be, on this path or,
+ * with a path NULL, on any: "" if none. */
+static const struct http_endpoint *server_find_endpoint(const struct http_server *server, const char *method,
+	const char *path, char *allow, size_t allow_size)
+{
+	size_t allow_used = 0;
+
+	allow[0] = '\0';
+	for (size_t i = 0; i < server->endpoint_count; i++) {
+		const struct http_endpoint *endpoint = &server->endpoints[i];
+
+		if (path != NULL && !endpoint->has_path(path))
+			continue;
+		if (server_takes_method(endpoint, method))
+			return endpoint;
+		if (strstr(allow, endpoint->method) == NULL && allow_used + strlen(endpoint->method) + 3 < allow_size)
+			allow_used += (size_t)snprintf(allow + allow_used, allow_size - allow_used, "%s%s",
+				allow_used > 0 ? ", " : "", endpoint->method);
+	}
+	return NULL;
 }
 
 static void server_read_body(struct http_connection *connection)
 {
-	const struct http_endpoint *endpoint = &connection->server->endpoint;
+	const struct http_endpoint *endpoint = connection->endpoint;
 	struct evbuffer *request_bytes = bufferevent_get_input(connection->wire);
 	size_t body_size = (size_t)connection->head.length;
-	struct http_request request = { .path = connection->path, .size = body_size };
+	struct http_request request = server_request_of(connection);
 
 	if (evbuffer_get_length(request_bytes) < body_size)
 		return;
+	request.size = body_size;
 	request.body = body_size ? (const char *)evbuffer_pullup(request_bytes, (ev_ssize_t)body_size) : NULL;
 	/* However long the work takes. */
 	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
@@ -366,27 +426,54 @@ static void server_read_body(struct http_connection *connection)
 	evbuffer_drain(request_bytes, body_size);
 }
 
+static void server_refuse_method(struct http_connection *connection, const char *allow)
+{
+	char allow_field[80];
+
+	snprintf(allow_field, sizeof allow_field, "Allow: %s\r\n", allow);
+	server_refuse_request(connection, 405, allow_field, connection->server->only);
+}
+
+/* Whether it may be asked for anything at all; if not it is answered, or will be. */
+static bool server_is_welcome(struct http_connection *connection)
+{
+	const struct http_server *server = connection->server;
+	const struct http_request request = server_request_of(connection);
+	char allow[64];
+	int refusal_status;
+
+	if (server_find_endpoint(server, connection->head.method, NULL, allow, sizeof allow) == NULL) {
+		server_refuse_method(connection, allow);
+		return false;
+	}
+	refusal_status = server->admits != NULL ? server->admits(server->admits_context, &request) : 0;
+	if (refusal_status != 0) {
+		server_refuse_request(connection, refusal_status, "", "Not from here\n");
+		return false;
+	}
+	return server_is_authorized(connection);
+}
+
 /* The head is whole: only now, and only for one who may call, the body is read. */
 static void server_take_head(struct http_connection *connection)
 {
-	const struct http_endpoint *endpoint = &connection->server->endpoint;
 	const struct http_head *head = &connection->head;
-	char allow[64];
+	char allow[64] = "";
 
-	if (strcmp(head->method, endpoint->method) != 0) {
-		snprintf(allow, sizeof allow, "Allow: %s\r\n", endpoint->method);
-		server_refuse_request(connection, 405, allow, endpoint->only);
-		return;
-	}
-	if (!server_is_authorized(connection))
+	server_read_target(connection);
+	if (!server_is_welcome(connection))
 		return;
 	connection->trusted = true;
-	connection->path = server_path_of(head->target);
-	if (connection->path == NULL || !endpoint->has_path(connection->path)) {
+	connection->endpoint = connection->path == NULL ?
+		NULL :
+		server_find_endpoint(connection->server, head->method, connection->path, allow, sizeof allow);
+	if (connection->endpoint == NULL && allow[0] != '\0') {
+		server_refuse_method(connection, allow);
+	} else if (connection->endpoint == NULL) {
 		server_refuse_request(connection, 404, "", "Not found\n");
 	} else if (head->encoded) {
 		server_refuse_request(connection, 411, "", "A Content-Length is needed\n");
-	} else if (head->length > endpoint->body_max) {
+	} else if (head->length > connection->endpoint->body_max) {
 		server_refuse_request(connection, 413, "", "The request is too large\n");
 	} else {
 		if (head->expects)
@@ -514,6 +601,7 @@ static void http_connection_new(struct http_server *server, evutil_socket_t fd, 
 	server->last = &connection->next;
 	server->count++;
 	evutil_inet_ntop(from->sa_family, client_ip, connection->host, sizeof connection->host);
+	connection->is_local = strncmp(connection->host, "127.", 4) == 0 || strcmp(connection->host, "::1") == 0;
 	connection->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
 	connection->deadline = mem_check(evtimer_new(server->base, server_on_deadline, connection));
 	bufferevent_setcb(connection->wire, server_on_read, server_on_write, server_on_event, connection);
@@ -537,9 +625,9 @@ static void server_on_entered(void *context, evutil_socket_t fd, const struct so
 	}
 	if (first != NULL) {
 		if (!first->trusted && log_limit_allows(&server->full))
-			log_warn("RPC: all %zu connections are taken; "
-				 "the oldest without credentials, from %s, is closed",
-				server->most, first->host);
+			log_warn("%s: all %zu connections are taken; the oldest that has asked for nothing yet, from "
+				 "%s, is closed",
+				server->name, server->most, first->host);
 		http_connection_free(first);
 	}
 	http_connection_new(server, fd, from);
@@ -572,15 +660,25 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
 	struct http_server *server = mem_calloc(1, sizeof *server);
 
 	server->base = base;
-	server->endpoint = config->endpoint;
+	server->name = config->name;
+	server->fields = config->fields;
+	server->only = config->only;
+	server->is_open = config->is_open;
+	server->admits = config->admits;
+	server->admits_context = config->admits_context;
+	server->endpoint_count = size_min(config->endpoint_count, HTTP_ENDPOINTS_MAX);
+	for (size_t i = 0; i < server->endpoint_count; i++)
+		server->endpoints[i] = config->endpoints[i];
 	server->last = &server->connections;
 	server->most = config->connections ? config->connections : descriptors_for_rpc(descriptors_raise(0));
 	server->timeout.tv_sec = config->timeout ? config->timeout : HTTP_TIMEOUT;
-	server->doors = listeners_new(base, server_on_entered, server);
+	server->doors = listeners_new(base, server->name, server_on_entered, server);
 	server->admit = mem_check(event_new(base, -1, 0, server_on_admit, server));
 	/* The cookie comes last: that of a node which has the port already stays as it is. */
 	if (!server_bind_all(server, config, err) ||
-		!credentials_init(&server->credentials, config->user, config->password, config->cookie_path, err)) {
+		(!server->is_open &&
+			!credentials_init(&server->credentials, config->user, config->password, config->cookie_path,
+				err))) {
 		http_server_free(server);
 		return NULL;
 	}

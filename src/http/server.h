@@ -1,16 +1,16 @@
-/* An HTTP/1.1 server: it listens, checks who may, reads requests, and sends the answers that its endpoint gives, at
+/* An HTTP/1.1 server: it listens, checks who may, reads requests, and sends the answers that its endpoints give, at
  * once or later. It knows nothing of what the bodies say.
  *
- * Who may: http/credentials.h. Wrong credentials are answered with 401 after a short delay. A body needs a
- * Content-Length, of which the endpoint says how large it may be, and none of it is read before the credentials.
+ * Who may: whoever its owner admits by the request's head, and who has credentials (http/credentials.h) if it asks for
+ * some. Wrong credentials are answered with 401 after a short delay. A body needs a Content-Length, of which the
+ * endpoint says how large it may be, and none of it is read before the credentials.
  *
  * Strangers can fill neither memory nor the log, nor take all descriptors. A bounded number of connections is held;
  * when all places are taken the oldest that has shown no credentials is closed for the next, or else the oldest without
  * a request; and where all wait for answers, nobody is let in until one has his. Who has not sent the head of a request
  * in time is hung up on.
  *
- * The log calls it RPC, as the options do that it is set up with (-rpcbind, -rpcport, -rpcpassword). Everything is on
- * the loop's thread. */
+ * Everything is on the loop's thread. */
 #ifndef ATELIER_HTTP_SERVER_H
 #define ATELIER_HTTP_SERVER_H
 
@@ -18,10 +18,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "http/head.h"
 #include "util/buf.h"
 #include "util/error.h"
 
-enum { HTTP_TIMEOUT = 30 }; /* seconds */
+enum { HTTP_TIMEOUT = 30 /* seconds */, HTTP_ENDPOINTS_MAX = 8 };
 
 struct event_base;
 struct http_server;
@@ -31,16 +32,19 @@ struct http_exchange;
 
 /* What is asked. Borrowed: gone when the handler returns. */
 struct http_request {
-	const char *path; /* of the address, as it was sent: %20 is not decoded; "" where an address has none */
-	const char *body; /* not terminated */
+	const struct http_head *head;
+	const char *path;  /* of the address, as it was sent: %20 is not decoded; "" where an address has none */
+	const char *query; /* what follows its ?, as it was sent; "" where nothing does */
+	const char *from;  /* the client's address */
+	bool is_local;     /* which is one of this machine's loopback */
+	const char *body;  /* not terminated */
 	size_t size;
 };
 
-/* Who answers: the one of its method whose paths these are. */
+/* Who answers: the first of its method whose paths these are. */
 struct http_endpoint {
-	const char *method;                 /* "POST" */
-	const char *only;                   /* what is said to who comes with another */
-	bool (*has_path)(const char *path); /* others are answered with 404 */
+	const char *method; /* "POST"; "GET" takes HEAD too, and its answer goes without the body then */
+	bool (*has_path)(const char *path); /* what is no endpoint's path is answered with 404 */
 	size_t body_max;                    /* bytes; more are answered with 413 */
 	/* Answers exactly once, with http_server_answer: before it returns, or later from the loop's thread. It need
 	 * not care whether the client is still there, or the server. */
@@ -49,25 +53,34 @@ struct http_endpoint {
 };
 
 struct http_server_config {
+	const char *name;         /* the log's word for it: "RPC" */
 	const char *const *binds; /* addresses; an address may have a port of its own: "127.0.0.1:29432", "[::1]:1" */
 	size_t bind_count;        /* 0: 127.0.0.1 and, where there is one, ::1 */
 	uint16_t port;
+	bool is_open;                /* nobody is asked for credentials, and there are no cookie and no password */
 	const char *user, *password; /* password NULL or "": cookie */
 	const char *cookie_path;
 	size_t connections; /* at most; 0: DESCRIPTORS_RPC, or an eighth of the descriptors if that is less */
 	unsigned timeout;   /* seconds for the head of a request, or without a byte of its body; 0: HTTP_TIMEOUT */
-	struct http_endpoint endpoint;
+	const char *fields; /* lines of the head of every answer, each with its end; NULL: none. Borrowed */
+	/* Looks at a head before anything else is done with it: 0, or the status to refuse it with. NULL admits all. */
+	int (*admits)(void *context, const struct http_request *request);
+	void *admits_context;
+	const struct http_endpoint *endpoints; /* at most HTTP_ENDPOINTS_MAX; copied */
+	size_t endpoint_count;
+	const char *only; /* what is said to who comes with a method that no endpoint has. Borrowed */
 };
 
-/* Listens. Fails if an address cannot be bound or the cookie cannot be written; NULL then. What the endpoint's context
- * points to must outlive the server. */
+/* Listens. Fails if an address cannot be bound or the cookie cannot be written; NULL then. What the contexts point to
+ * must outlive the server. */
 struct http_server *http_server_new(struct event_base *base, const struct http_server_config *config,
 	struct errmsg *err);
 
 /* The answer to a request. */
 struct http_answer {
 	int status;
-	const char *type; /* Content-Type; NULL: none is named */
+	const char *type;   /* Content-Type; NULL: none is named */
+	const char *fields; /* further lines of the head, each with its end; NULL: none */
 	struct buf body;
 	void (*sent)(void *context); /* called a moment after the answer has been handed to the connection; may be NULL.
 				      * Not called if the server is freed before */

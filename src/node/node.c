@@ -33,6 +33,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "wallet/wallets.h"
+#include "web/web.h"
 #include "work/auditor.h"
 #include "work/loop.h"
 #include "work/miner.h"
@@ -55,6 +56,7 @@ struct node {
 	struct loop_queue work; /* all that takes long */
 	struct rpc_table *table;
 	struct http_server *server;
+	struct web *web;
 	struct chain *chain;
 	struct wallets *wallets;
 	struct net *net;
@@ -274,7 +276,7 @@ static bool node_open_loop(struct node *node, struct errmsg *err)
 static void node_share_descriptors(struct node *node)
 {
 	size_t wanted_open = node->settings->max_peers + NODE_NAMED_ROOM;
-	size_t open_limit = descriptors_raise(wanted_open + DESCRIPTORS_NODE + DESCRIPTORS_RPC);
+	size_t open_limit = descriptors_raise(wanted_open + DESCRIPTORS_NODE + 2 * DESCRIPTORS_RPC);
 
 	node->max_open = descriptors_for_peers(open_limit);
 	if (node->max_open < node->settings->max_peers)
@@ -288,7 +290,10 @@ static bool node_open_server(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
 	char *node_cookie_path = datadir_cookie(&node_settings->datadir);
+	struct http_endpoint node_rpc_endpoint;
 	struct http_server_config node_server_config = {
+		.name = "RPC",
+		.only = RPC_POST_ONLY,
 		.binds = node_settings->rpcbind.values,
 		.bind_count = node_settings->rpcbind.count,
 		.port = node_settings->rpc_port,
@@ -305,11 +310,13 @@ static bool node_open_server(struct node *node, struct errmsg *err)
 		.stop_context = node };
 	calls_control_add(node->table, &node->control);
 	rpc_table_set_warmup(node->table, "Loading block index");
-	node_server_config.endpoint = endpoint_of(node->table);
+	node_rpc_endpoint = endpoint_of(node->table);
+	node_server_config.endpoints = &node_rpc_endpoint;
+	node_server_config.endpoint_count = 1;
 	if (serves)
 		node->server = http_server_new(node->base, &node_server_config, err);
 	free(node_cookie_path);
-	return !serves || node->server != NULL;
+	return (!serves || node->server != NULL) && web_open(&node->web, node->base, node_settings, node->table, err);
 }
 
 /* Comes for every block of a long start; a line a second is enough to watch.
@@ -536,6 +543,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 		!node_open_net(node, err) || !node_open_work(node, err))
 		return false;
 	node_add_calls(node);
+	web_begin(node->web, node->chain);
 	rpc_table_set_warmup(node->table, NULL);
 	return node_import_blocks(node, err);
 }
@@ -547,6 +555,7 @@ static void node_close_work(struct node *node)
 {
 	if (node->server != NULL)
 		http_server_close(node->server);
+	web_close(node->web);
 	if (node->miner != NULL)
 		miner_close(node->miner);
 	if (node->auditor != NULL)
@@ -559,6 +568,7 @@ static void node_close_work(struct node *node)
 		calls_close(node->calls);
 	if (node->server != NULL)
 		http_server_free(node->server);
+	web_free(node->web);
 	if (node->net != NULL)
 		net_close(node->net);
 }

@@ -83,7 +83,6 @@ struct http_endpoint endpoint_of(struct rpc_table *table)
 {
 	return (struct http_endpoint){
 		.method = "POST",
-		.only = "The JSON-RPC server takes POST requests only\n",
 		.has_path = endpoint_has_path,
 		.body_max = RPC_BODY_MAX,
 		.handle = endpoint_handle,

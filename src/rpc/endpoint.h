@@ -12,6 +12,8 @@
 /* The table is borrowed, and must be freed after the server. */
 struct http_endpoint endpoint_of(struct rpc_table *table);
 
+#define RPC_POST_ONLY "The JSON-RPC server takes POST requests only\n"
+
 /* The path for a wallet's calls; NULL: of all others. A new string. */
 char *endpoint_path(const char *wallet);
 

@@ -40,6 +40,7 @@ struct rpc_call {
 	rpc_sent *sent;
 	void *sent_context;
 	rpc_answered *answered;
+	rpc_called *called; /* not NULL: it came from within, and nothing is printed */
 	void *context;
 };
 
@@ -135,8 +136,7 @@ static void rpc_call_free(struct rpc_call *call)
 	free(call);
 }
 
-/* One request less; the last one sends everything. */
-static void rpc_call_close(struct rpc_call *call)
+static void rpc_call_send(struct rpc_call *call)
 {
 	struct rpc_answer answer = { call->status, { 0 }, call->sent, call->sent_context };
 	const char *separator = "";
@@ -144,8 +144,6 @@ static void rpc_call_close(struct rpc_call *call)
 	 * nothing. */
 	bool any = call->is_batch && call->count == 0;
 
-	if (--call->open)
-		return;
 	for (size_t i = 0; i < call->count; i++)
 		any = any || call->answers[i].size;
 	/* In the order of the requests, whichever was answered first: each has a place of its own. */
@@ -164,6 +162,15 @@ static void rpc_call_close(struct rpc_call *call)
 	else
 		answer.status = 204;
 	call->answered(call->context, &answer);
+}
+
+/* One request less; the last one sends everything. */
+static void rpc_call_close(struct rpc_call *call)
+{
+	if (--call->open)
+		return;
+	if (call->called == NULL)
+		rpc_call_send(call);
 	rpc_call_free(call);
 }
 
@@ -192,7 +199,9 @@ static enum rpc_outcome table_answer_request(struct rpc_request *request, const 
 
 	/* Only 2.0 has notifications: there a request without an id gets no answer. Before it, the id is null and
 	 * answered. */
-	if (request->id != NULL || !request->is_v2) {
+	if (call->called != NULL) {
+		call->called(call->context, result, error);
+	} else if (request->id != NULL || !request->is_v2) {
 		if (request->is_v2)
 			table_print_member(error != NULL ? "{\"jsonrpc\":\"2.0\",\"error\":" :
 							   "{\"jsonrpc\":\"2.0\",\"result\":",
@@ -401,6 +410,18 @@ void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, c
 		table_refuse_call(call, RPC_PARSE_ERROR, parse_error);
 	}
 	rpc_call_close(call);
+}
+
+void rpc_table_call(struct rpc_table *table, const char *method, json_t *params, const char *wallet, rpc_called *called,
+	void *context)
+{
+	struct rpc_call *call = mem_calloc(1, sizeof *call);
+	struct rpc_request *request = mem_calloc(1, sizeof *request);
+
+	*call = (struct rpc_call){ .table = table, .open = 1, .called = called, .context = context };
+	call->wallet = wallet != NULL ? mem_strdup(wallet) : NULL;
+	request->call = call;
+	table_run_request(request, method, params);
 }
 
 /* --- arguments --- */

@@ -39,4 +39,11 @@ typedef void rpc_answered(void *context, struct rpc_answer *answer);
 void rpc_table_execute(struct rpc_table *table, const char *text, size_t size, const char *wallet,
 	rpc_answered *answered, void *context);
 
+/* The same for one method, called from within: its result, or an error {"code", "message"}; both are borrowed, and of
+ * both NULL the result is null. params (an array, an object, NULL) is borrowed. What the method wants to be told of an
+ * answer that was sent (rpc_on_sent) it is not told. */
+typedef void rpc_called(void *context, const json_t *result, const json_t *error);
+void rpc_table_call(struct rpc_table *table, const char *method, json_t *params, const char *wallet, rpc_called *called,
+	void *context);
+
 #endif

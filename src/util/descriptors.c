@@ -1,4 +1,4 @@
-/* File descriptors: the limit of this process, and the shares of RPC and of peers in it. */
+/* File descriptors: the limit of this process, and the shares of the servers and of peers in it. */
 #include "util/descriptors.h"
 
 #include <stdint.h>
@@ -36,7 +36,7 @@ size_t descriptors_for_rpc(size_t limit)
 /* What is left: where it is tight it is the peers that go without. */
 size_t descriptors_for_peers(size_t limit)
 {
-	size_t not_for_peers = size_min(DESCRIPTORS_NODE, limit / 2) + descriptors_for_rpc(limit);
+	size_t not_for_peers = size_min(DESCRIPTORS_NODE, limit / 2) + 2 * descriptors_for_rpc(limit);
 
 	return limit < not_for_peers ? 0 : limit - not_for_peers;
 }

@@ -3,7 +3,7 @@
  * A process that has none left cannot open its own files: a block is not written, a database fails. So nobody outside
  * may take the last ones. DESCRIPTORS_NODE are the node's own (block files, LevelDB, wallets, log, event loop,
  * listening sockets), or half of them where there are few; DESCRIPTORS_RPC, or an eighth, are for connections to the
- * RPC server; connections to peers get the rest. */
+ * RPC server, and as many for those to the page's; connections to peers get the rest. */
 #ifndef ATELIER_UTIL_DESCRIPTORS_H
 #define ATELIER_UTIL_DESCRIPTORS_H
 
@@ -15,7 +15,7 @@ enum { DESCRIPTORS_NODE = 128, DESCRIPTORS_RPC = 64 };
 size_t descriptors_raise(size_t wanted);
 
 /* Shares of so many. */
-size_t descriptors_for_rpc(size_t limit); /* at least 1 */
+size_t descriptors_for_rpc(size_t limit); /* of each server; at least 1 */
 size_t descriptors_for_peers(size_t limit);
 
 #endif

@@ -21,8 +21,9 @@ enum warning {
 	WARNING_TRACES,   /* what it has come to cannot be written */
 	WARNING_ENGINE,   /* this machine computes wrongly */
 	WARNING_RECHECK,  /* a run of the open round is false */
+	WARNING_PAGE,     /* the browser's page is not served */
 };
-enum { WARNING_KINDS = WARNING_RECHECK + 1 };
+enum { WARNING_KINDS = WARNING_PAGE + 1 };
 
 /* Sets the warning of this kind. A text that differs from the one before takes its place, without another line. */
 void warning_set(enum warning kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -118,7 +118,7 @@ class Node:
     def arguments(self):
         chain = ["-regtest"] if self.chain == "regtest" else []
         return [daemon_path(), f"-datadir={self.datadir}", *chain, f"-bind={self.address}",
-                f"-rpcport={self.rpc_port}", "-printtoconsole=0", "-debug=net", "-threads=1",
+                f"-rpcport={self.rpc_port}", "-web=0", "-printtoconsole=0", "-debug=net", "-threads=1",
                 *self.connections, *self.options]
 
     def use_spec(self, spec):

@@ -32,7 +32,10 @@ void place_restart(struct place *place, size_t connections, unsigned timeout)
 		.cookie_path = place->cookie,
 		.connections = connections,
 		.timeout = timeout,
-		.endpoint = place->endpoint,
+		.name = "RPC",
+		.endpoints = &place->endpoint,
+		.endpoint_count = 1,
+		.only = place->only,
 	};
 
 	http_server_free(place->server);

@@ -15,6 +15,7 @@ struct place {
 	char *folder, *cookie; /* cookie: the path */
 	uint16_t port;
 	struct http_endpoint endpoint;
+	const char *only;
 	struct http_server *server;
 };
 

@@ -31,7 +31,8 @@ static void test_fields(void **state)
 	assert_string_equal(head.method, "POST");
 	assert_true(head.keep_alive && head.expects && head.has_length && !head.encoded);
 	assert_string_equal(head.target, "/wallet/a");
-	assert_string_equal(head.authorization, "Basic eDp5");
+	assert_string_equal(head.fields[HTTP_AUTHORIZATION], "Basic eDp5");
+	assert_string_equal(head.fields[HTTP_HOST], "x");
 	assert_int_equal(head.length, 17);
 	http_head_clear(&head);
 	assert_null(head.target);
@@ -40,7 +41,7 @@ static void test_fields(void **state)
 	assert_string_equal(head.method, "POSTS");
 	assert_true(!head.keep_alive && !head.expects && !head.has_length && head.encoded);
 	assert_string_equal(head.target, "http://h/");
-	assert_null(head.authorization);
+	assert_null(head.fields[HTTP_AUTHORIZATION]);
 	assert_int_equal(head.length, 0);
 	http_head_clear(&head);
 }
@@ -97,6 +98,9 @@ static void test_refused(void **state)
 		{ "POST / HTTP/1.1\nContent-Length: 99999999999999999999\n", 413 },
 		{ "POST / HTTP/1.1\nExpect: miracles\n", 417 },
 		{ "POST / HTTP/1.1\nAuthorization: a\nAuthorization: a\n", 400 },
+		{ "GET / HTTP/1.1\nHost: a\nhost: a\n", 400 },
+		{ "GET / HTTP/1.1\nOrigin: a\nORIGIN: b\n", 400 },
+		{ "GET / HTTP/1.1\nX-Atelier-Key: a\nX-Atelier-Key: b\n", 400 },
 	};
 	struct http_head head;
 

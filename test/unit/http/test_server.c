@@ -52,12 +52,12 @@ static int setup(void **state)
 	f->base = event_base_new();
 	f->endpoint = (struct http_endpoint){
 		.method = "POST",
-		.only = "POST only\n",
 		.has_path = has_path,
 		.body_max = 100,
 		.handle = handle,
 		.context = f->base,
 	};
+	f->only = "POST only\n";
 	place_open(f);
 	*state = f;
 	return 0;
@@ -115,7 +115,9 @@ static void test_password(void **state)
 		.user = "me",
 		.password = "se:cret",
 		.cookie_path = f->cookie,
-		.endpoint = f->endpoint,
+		.name = "RPC",
+		.endpoints = &f->endpoint,
+		.endpoint_count = 1,
 	};
 	struct errmsg err;
 
@@ -413,7 +415,9 @@ static void test_no_memory(void **state)
 		signal(SIGABRT, SIG_DFL);
 		dup2(told[1], STDERR_FILENO);
 		event_set_mem_functions(no_memory, realloc, free);
-		http_server_new(f->base, &(struct http_server_config){ .endpoint = f->endpoint }, NULL);
+		http_server_new(f->base,
+			&(struct http_server_config){ .name = "RPC", .endpoints = &f->endpoint, .endpoint_count = 1 },
+			NULL);
 		_exit(0);
 	}
 	close(told[1]);

@@ -53,6 +53,7 @@ static int setup(void **state)
 	f->table = rpc_table_new();
 	rpc_table_add(f->table, methods, sizeof methods / sizeof methods[0], f->place.base);
 	f->place.endpoint = endpoint_of(f->table);
+	f->place.only = RPC_POST_ONLY;
 	place_open(&f->place);
 	*state = f;
 	return 0;

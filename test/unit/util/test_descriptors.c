@@ -30,11 +30,11 @@ static void test_shares(void **state)
 		size_t rpc = descriptors_for_rpc(limits[i]), peers = descriptors_for_peers(limits[i]);
 
 		assert_true(rpc >= 1 && rpc <= DESCRIPTORS_RPC);
-		assert_true(peers == 0 || peers + rpc + limits[i] / 2 <= limits[i] ||
-			peers + rpc + DESCRIPTORS_NODE == limits[i]);
+		assert_true(peers == 0 || peers + 2 * rpc + limits[i] / 2 <= limits[i] ||
+			peers + 2 * rpc + DESCRIPTORS_NODE == limits[i]);
 	}
-	assert_int_equal(descriptors_for_peers(64), 64 - 32 - 8);
-	assert_int_equal(descriptors_for_peers(1024), 1024 - DESCRIPTORS_NODE - DESCRIPTORS_RPC);
+	assert_int_equal(descriptors_for_peers(64), 64 - 32 - 16);
+	assert_int_equal(descriptors_for_peers(1024), 1024 - DESCRIPTORS_NODE - 2 * DESCRIPTORS_RPC);
 }
 
 int main(void)

@@ -1,0 +1,46 @@
+/* Answers: tags, 304, errors. */
+#include "web/answer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "crypto/hash.h"
+#include "rpc/json.h"
+#include "util/bytes.h"
+
+/* A tag is 32 digits of the body's hash, which stand for nothing else: so the list of known ones need not be taken
+ * apart. no-cache: the body may be kept, and is asked for again each time, which costs a 304. */
+void answer_give(struct http_exchange *exchange, const char *known, const char *type, struct buf *body)
+{
+	struct http_answer answer = { .status = 200, .type = type };
+	char tag[33], fields[96];
+	uint8_t digest[32];
+
+	sha256(digest, body->data, body->size);
+	hex_encode(tag, digest, 16);
+	snprintf(fields, sizeof fields, "Cache-Control: no-cache\r\nETag: \"%s\"\r\n", tag);
+	answer.fields = fields;
+	if (known != NULL && strstr(known, tag) != NULL) {
+		answer.status = 304;
+		answer.type = NULL;
+		buf_clear(body);
+	} else {
+		answer.body = *body;
+		buf_init(body);
+	}
+	http_server_answer(exchange, &answer);
+}
+
+void answer_refuse(struct http_exchange *exchange, int status, const char *text)
+{
+	struct http_answer answer = { .status = status, .type = ANSWER_JSON, .fields = "Cache-Control: no-store\r\n" };
+	json_t *error = json_object(), *shown = json_object();
+
+	json_object_set_new(error, "code", json_integer(status));
+	json_object_set_new(error, "message", json_text(text, strlen(text)));
+	json_object_set_new(shown, "error", error);
+	json_print(shown, 0, &answer.body);
+	buf_put_u8(&answer.body, '\n');
+	json_decref(shown);
+	http_server_answer(exchange, &answer);
+}

@@ -1,0 +1,17 @@
+/* Answers of the page's server: with a tag that tells whether a browser has the same already, and errors as JSON. */
+#ifndef ATELIER_WEB_ANSWER_H
+#define ATELIER_WEB_ANSWER_H
+
+#include "http/server.h"
+#include "util/buf.h"
+
+#define ANSWER_JSON "application/json"
+
+/* Answers a GET with 200 and a tag, or with 304 if `known`, the request's If-None-Match or NULL, has the tag of the
+ * same body. The body is empty then. */
+void answer_give(struct http_exchange *exchange, const char *known, const char *type, struct buf *body);
+
+/* {"error": {"code": status, "message": text}} */
+void answer_refuse(struct http_exchange *exchange, int status, const char *text);
+
+#endif

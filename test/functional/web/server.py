@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""The page's server: its files, the API over RPC's calls, and whom it does not talk to."""
+
+import os
+import socket
+import sys
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, wait_until
+from framework.web import Page
+from reference.document import SOURCE
+
+FOLDER = os.path.join(SOURCE, "share", "web")
+
+
+def raw(page, text):
+    """The status of an answer to bytes as they are, which http.client would not send."""
+    with socket.create_connection(("127.0.0.1", page.port), 60) as connection:
+        connection.sendall(text.encode())
+        return int(connection.makefile("rb").readline().split()[1])
+
+
+def files():
+    """Files are given out as they lie in the folder, with tags; nothing outside of it is, nor what is hidden"""
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        with open(os.path.join(FOLDER, "index.html"), "rb") as file:
+            index = file.read()
+        whole = page.ask("/")
+        tap.equal((whole.status, whole.body), (200, index), "the page")
+        tap.equal(whole.headers["Content-Type"], "text/html; charset=utf-8", "its type")
+        tap.equal(page.ask("/index.html").body, index, "the same by its name")
+        head = page.ask("/", "HEAD")
+        tap.equal((head.status, head.body, head.headers["Content-Length"]), (200, b"", str(len(index))), "HEAD")
+        known = page.ask("/", headers={"If-None-Match": whole.headers["ETag"]})
+        tap.equal((known.status, known.body), (304, b""), "what the browser has already")
+        for path in ("/../web/index.html", "/%2e%2e/web/index.html", "/views/../index.html", "/.hidden", "//etc/passwd",
+                     "/etc/passwd", "/lib/../index.html", "/lib/jquery/jquery.js", "/index.html/", "/nothing.js"):
+            tap.equal(page.ask(path).status, 404, f"status of {path}")
+        tap.equal(page.ask("/", "POST", b"{}").status, 405, "status of a POST to a file")
+        tap.equal(page.ask("/", "OPTIONS").status, 405, "status of OPTIONS, which would ask for CORS")
+
+
+def own_folder():
+    """-webfolder says where the files lie"""
+    with Node(start=False) as node:
+        folder = os.path.join(node.root, "page")
+        os.makedirs(folder)
+        with open(os.path.join(folder, "a.css"), "w", encoding="utf-8") as file:
+            file.write("b{}")
+        page = Page(node, f"-webfolder={folder}")
+        node.start()
+        tap.equal(page.ask("/a.css").body, b"b{}", "the file")
+        tap.equal(page.ask("/").status, 404, "status of an index that is not there")
+
+
+def api():
+    """Paths below /api/ answer what the calls of RPC do; errors have statuses and say why"""
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        node.generate(3)
+        rpc, tip = node.rpc, node.tip()
+        block = rpc.getblock(tip, 2)
+        txid = block["tx"][0]["txid"]
+        for path, expected in (("block/" + tip, block), ("block/3", block), ("block/0", rpc.getblock(node.rpc.getblockhash(0), 2)),
+                               ("header/2", rpc.getblockheader(rpc.getblockhash(2))),
+                               ("tx/" + txid, rpc.getrawtransaction(txid, 2)),
+                               ("proof/" + tip, rpc.getproof(tip)), ("rounds", rpc.getrounds()),
+                               ("datasets", rpc.listdatasets()), ("datasets?count=1&skip=1", rpc.listdatasets(1, 1)),
+                               ("dataset/0", rpc.getdataset(0)), ("model", rpc.getmodelinfo()),
+                               ("spec", rpc.getchainspec()), ("peers", []), ("mempool/txs", {})):
+            tap.equal(page.json("/api/" + path), expected, f"/api/{path}")
+        tap.equal(page.json("/api/chain")["bestblockhash"], tip, "the tip")
+        for path in ("training", "mining", "mempool", "network", "runs"):
+            tap.equal(type(page.json("/api/" + path)), type(getattr(rpc, {"runs": "getruns", "mempool": "getmempoolinfo"}.get(
+                path, f"get{path}info"))()), f"/api/{path}")
+        answer = page.ask("/api/block/3")
+        tap.equal(answer.headers["Content-Type"], "application/json", "its type")
+        tap.equal(page.ask("/api/block/3", headers={"If-None-Match": answer.headers["ETag"]}).status, 304, "a known block")
+        for path, status in (("nothing", 404), ("", 404), ("block", 404), ("block/", 404), ("block/4", 404),
+                             ("block/-1", 400), ("block/zz", 400), ("block/" + "0" * 64, 404), ("block/3/x", 404),
+                             ("block/%ff", 400), ("datasets?count=0", 400), ("datasets?count=x", 400),
+                             ("datasets?depth=1", 400), ("datasets?count=1&count=2", 400), ("chain?", 200),
+                             ("dataset/9", 404)):
+            answer = page.ask("/api/" + path)
+            tap.equal(answer.status, status, f"status of /api/{path}")
+            if status >= 400:
+                tap.true(answer.json()["error"]["message"], f"/api/{path} says why")
+
+
+def strangers():
+    """Requests that a page from elsewhere or a name from elsewhere could make a browser send are refused"""
+    with Node(start=False) as node:
+        page = Page(node, "-webhost=node.example")
+        node.start()
+        for headers, status in (({}, 200), ({"Host": "localhost"}, 200), ({"Host": "LOCALHOST:1"}, 200),
+                                ({"Host": "[::1]:8080"}, 200), ({"Host": "node.example"}, 200),
+                                ({"Host": "evil.example"}, 421), ({"Host": "127.0.0.1.evil.example"}, 421),
+                                ({"Host": "localhost.evil.example:80"}, 421), ({"Host": ""}, 421), ({"Host": ":1"}, 421),
+                                ({"Origin": f"http://{page.host}"}, 200), ({"Origin": "null"}, 403),
+                                ({"Origin": "https://evil.example"}, 403), ({"Origin": "http://127.0.0.1:1"}, 403),
+                                ({"Sec-Fetch-Site": "same-origin"}, 200), ({"Sec-Fetch-Site": "none"}, 200),
+                                ({"Sec-Fetch-Site": "cross-site"}, 403), ({"Sec-Fetch-Site": "same-site"}, 403),
+                                ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"}, 403),
+                                ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 200)):
+            for path in ("/", "/api/chain"):
+                tap.equal(page.ask(path, headers=headers).status, status, f"status of {path} with {headers}")
+        tap.equal(raw(page, "GET / HTTP/1.1\r\n\r\n"), 400, "no Host")
+        tap.equal(raw(page, f"GET http://{page.host}/ HTTP/1.1\r\nHost: {page.host}\r\n\r\n"), 400, "a whole address")
+        tap.equal(raw(page, f"GET / HTTP/1.1\r\nHost: {page.host}\r\nHost: {page.host}\r\n\r\n"), 400, "two Hosts")
+        tap.true("Access-Control-Allow-Origin" not in page.ask("/api/chain").headers, "no page elsewhere may read it")
+
+
+def port():
+    """A port that is taken costs the page if nobody asked for it, and the start if somebody did; with -web=0 there is none"""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        number = taken.getsockname()[1]
+        with Node(start=False) as node:
+            node.rpc_port = number - 10
+            node.start("-web=1")
+            wait_until(lambda: any("no page in the browser" in text for text in node.rpc.getblockchaininfo()["warnings"]),
+                       "the warning is there")
+            node.stop()
+            node.launch("-web=1", f"-webport={number}")
+            tap.equal(node.wait_for_exit(), 1, "status with a port that was asked for")
+            tap.true("The page cannot be bound" in node.log(), "the log says why")
+            node.launch("-web=1", "-webhost=http://a/")
+            tap.equal(node.wait_for_exit(), 1, "status with a host that is none")
+
+
+tap.main(files, own_folder, api, strangers, port)
