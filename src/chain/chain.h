@@ -233,9 +233,9 @@ bool chain_wants_blob(const struct chain *chain, const uint8_t root[32], uint64_
  * he has not got them, sends nothing in time, or has left. */
 void chain_blob_asked(struct chain *chain, const uint8_t root[32], const struct source *source);
 void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct source *source);
-/* The first part of one has come from him. False: it shows that no more is to be asked of him. */
-bool chain_blob_begun(struct chain *chain, const uint8_t root[32], const struct source *source, const uint8_t *bytes,
-	size_t count);
+/* A part of one has come from him, after all that lie before it. False: it shows that no more is to be asked of him. */
+bool chain_blob_came(struct chain *chain, const uint8_t root[32], const struct source *source, size_t offset,
+	const uint8_t *bytes, size_t count);
 
 /* What is here to be served. */
 const struct block *chain_read_block(struct chain *chain, const struct index_entry *entry,

@@ -422,8 +422,8 @@ static void blob_take_part(struct wanted_blob *blob, struct blob_request *blob_r
 		return;
 	blob_request->peer->blobs->heard = clock_mono_ms();
 	is_vain = part->count == 0 ||
-		(part->offset == 0 &&
-			!chain_blob_begun(chain, blob->root, &blob_request->peer->source, part->bytes, part->count));
+		!chain_blob_came(chain, blob->root, &blob_request->peer->source, part->offset, part->bytes,
+			part->count);
 	if (blob_request->draft == NULL && !is_vain)
 		blob_request->draft = chain_draft_new(chain, blob->root, blob->size);
 	if (is_vain || !chain_draft_add(blob_request->draft, part->bytes, part->count)) {

@@ -149,11 +149,11 @@ void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct
 }
 
 /* What a block needs may be right on its own branch. */
-bool chain_blob_begun(struct chain *chain, const uint8_t root[32], const struct source *source, const uint8_t *bytes,
-	size_t count)
+bool chain_blob_came(struct chain *chain, const uint8_t root[32], const struct source *source, size_t offset,
+	const uint8_t *bytes, size_t count)
 {
 	return chain->failed || blob_intake_is_needed(chain, root, 0) ||
-		round_admit_begun(chain, root, source, bytes, count);
+		round_admit_came(chain, root, source, offset, bytes, count);
 }
 
 void chain_peer_gone(struct chain *chain, uint64_t peer)

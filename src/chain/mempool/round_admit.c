@@ -417,14 +417,18 @@ void round_admit_failed(struct chain *chain, const uint8_t root[32], const struc
 }
 
 /* Nobody has looked at the root yet, so this says nothing of the transaction: others may offer it with right bytes. */
-bool round_admit_begun(struct chain *chain, const uint8_t root[32], const struct source *source, const uint8_t *bytes,
-	size_t count)
+bool round_admit_came(struct chain *chain, const uint8_t root[32], const struct source *source, size_t offset,
+	const uint8_t *bytes, size_t count)
 {
-	const struct round_entry *asked = round_line_asked(chain, root, source->peer);
+	struct round_entry *asked = round_line_asked(chain, root, source->peer);
 
-	if (asked == NULL || asked->round_tx.kind != ROUND_DISCLOSURE ||
-		round_blob_begins(asked->terms.length, bytes, count, asked->terms.committed))
+	if (asked == NULL)
 		return true;
+	if (offset > 0 || asked->round_tx.kind != ROUND_DISCLOSURE ||
+		round_blob_begins(asked->terms.length, bytes, count, asked->terms.committed)) {
+		asked->come = offset + count < asked->blob_size ? offset + count : asked->blob_size;
+		return true;
+	}
 	log_info("peer=%" PRIu64 " sends another list of digests than seat %" PRIu32 " has committed to", source->peer,
 		asked->round_tx.height);
 	round_line_silence(chain, asked->turn_group);

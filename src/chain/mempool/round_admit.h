@@ -17,9 +17,10 @@ void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_store
 /* Of asking peers for one: a request went out; this peer does not send it. */
 void round_admit_asked(struct chain *chain, const uint8_t root[32], const struct source *source);
 void round_admit_failed(struct chain *chain, const uint8_t root[32], const struct source *source);
-/* It begins with these bytes. False: they are not what his turn was for, and he is heard no more in this round. */
-bool round_admit_begun(struct chain *chain, const uint8_t root[32], const struct source *source, const uint8_t *bytes,
-	size_t count);
+/* These bytes of it have come, all before them too. False: they are not what his turn was for, and he is heard no more
+ * in this round. */
+bool round_admit_came(struct chain *chain, const uint8_t root[32], const struct source *source, size_t offset,
+	const uint8_t *bytes, size_t count);
 /* A connection is gone; time has passed. */
 void round_admit_peer_gone(struct chain *chain, uint64_t peer);
 void round_admit_tick(struct chain *chain);

@@ -8,10 +8,11 @@
 #include "util/mem.h"
 
 enum {
-	ROUND_TURN_BYTES = 64,    /* in a millisecond, beyond ROUND_TURN_MS */
-	ROUND_TURN_FAST = 512,    /* the same, below which a stranger's turn ends if one waits who has given */
-	ROUND_UNASKED_MS = 10000, /* of a turn in which no request goes out: its peer owes too much else */
-	ROUND_REST_MS = 5000,     /* of an offer whose turn has passed; doubles */
+	ROUND_TURN_BYTES = 64,     /* in a millisecond, beyond ROUND_TURN_MS */
+	ROUND_TURN_FAST = 512,     /* the same, below which a stranger's turn ends if another waits for it */
+	ROUND_TURN_PART = 1 << 20, /* bytes of which nothing is heard before they are all here (net/wire/message.h) */
+	ROUND_UNASKED_MS = 10000,  /* of a turn in which no request goes out: its peer owes too much else */
+	ROUND_REST_MS = 5000,      /* of an offer whose turn has passed; doubles */
 	ROUND_REST_DOUBLED = 4,
 };
 
@@ -346,28 +347,37 @@ static struct round_entry *round_pool_begin_turn(struct round_pool *pool, const 
 	entry->turn_group = entry->offers[next->offer].group;
 	entry->turn_peer = entry->offers[next->offer].peer;
 	entry->is_asked = false;
+	entry->come = 0;
 	entry->turn_since = now;
 	entry->stage = ROUND_ASKED;
 	entry->turn_group->served = *round_pool_served(pool, entry) = ++pool->turns_begun;
 	return entry;
 }
 
+/* How long it may take until the next part is here, at so many bytes in a millisecond. */
+static int64_t round_pool_time_of(const struct round_entry *asked, size_t pace)
+{
+	const size_t left = asked->blob_size - asked->come;
+
+	return ROUND_TURN_MS + (int64_t)((asked->come + (left < ROUND_TURN_PART ? left : ROUND_TURN_PART)) / pace);
+}
+
 static bool round_pool_is_slow(const struct round_entry *asked, int64_t now)
 {
 	return asked->stage == ROUND_ASKED && asked->turn_group != NULL && asked->is_asked &&
-		!asked->turn_group->has_given &&
-		now - asked->turn_since > ROUND_TURN_MS + (int64_t)(asked->blob_size / ROUND_TURN_FAST);
+		!asked->turn_group->has_given && now - asked->turn_since > round_pool_time_of(asked, ROUND_TURN_FAST);
 }
 
-/* The turn that has lasted longest of those that are slow; NULL: none is. */
-static struct round_entry *round_pool_slowest(const struct round_pool *pool, int64_t now)
+/* The turn that has lasted longest of those that are slow, of groups that rank no better than that; NULL: none is. */
+static struct round_entry *round_pool_slowest(const struct round_pool *pool, uint32_t rank, int64_t now)
 {
 	struct round_entry *slowest = NULL;
 
 	for (size_t i = 0; i < pool->count; i++) {
 		struct round_entry *asked = pool->entries[i];
 
-		if (round_pool_is_slow(asked, now) && (slowest == NULL || asked->turn_since < slowest->turn_since))
+		if (round_pool_is_slow(asked, now) && round_groups_rank(asked->turn_group) >= rank &&
+			(slowest == NULL || asked->turn_since < slowest->turn_since))
 			slowest = asked;
 	}
 	return slowest;
@@ -381,21 +391,24 @@ static bool round_pool_has_room(const struct round_pool *pool, const struct roun
 	return turns == 0 || (turns < ROUND_POOL_TURNS && bytes + entry->blob_size <= ROUND_POOL_BYTES);
 }
 
-/* Who has given waits for no stranger that is slow: neither for the room that he takes, nor for the transaction that
- * both offer. */
+/* Nobody waits for room that a slow stranger takes, if he is no worse than he. For the transaction that both offer only
+ * who has given waits not: where it is our own connection that is slow, all of them would be asked for everything. */
 static void round_pool_end_slow(struct round_pool *pool, int64_t now)
 {
-	struct round_candidate first = { .entry = NULL };
+	struct round_candidate first = { .entry = NULL }, same = { .entry = NULL };
 	struct round_entry *slowest;
 
 	for (size_t i = 0; i < pool->count; i++)
-		if (pool->entries[i]->stage == ROUND_LINE || round_pool_is_slow(pool->entries[i], now))
+		if (pool->entries[i]->stage == ROUND_LINE)
 			round_pool_consider(pool, pool->entries[i], now, &first);
-	if (first.entry == NULL || first.rank > 0)
-		return;
-	if (first.entry->stage == ROUND_ASKED)
-		round_pool_pass(first.entry, now);
-	while (!round_pool_has_room(pool, first.entry) && (slowest = round_pool_slowest(pool, now)) != NULL)
+		else if (round_pool_is_slow(pool->entries[i], now))
+			round_pool_consider(pool, pool->entries[i], now, &same);
+	if (same.entry != NULL && same.rank == 0 && (first.entry == NULL || round_pool_goes_first(&same, &first))) {
+		round_pool_pass(same.entry, now);
+		first = same;
+	}
+	while (first.entry != NULL && !round_pool_has_room(pool, first.entry) &&
+		(slowest = round_pool_slowest(pool, first.rank, now)) != NULL)
 		round_pool_pass(slowest, now);
 }
 
@@ -405,7 +418,7 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now)
 	size_t bytes, turns;
 
 	turns = round_pool_count_turns(pool, &bytes);
-	if (round_pool_slowest(pool, now) != NULL) {
+	if (round_pool_slowest(pool, 0, now) != NULL) {
 		round_pool_end_slow(pool, now);
 		turns = round_pool_count_turns(pool, &bytes);
 	}
@@ -473,14 +486,14 @@ void round_pool_asked(const struct round_pool *pool, const uint8_t root[32], uin
 			memcmp(asked->round_tx.root, root, 32) != 0)
 			continue;
 		asked->is_asked = true;
+		asked->come = 0;
 		asked->turn_since = now;
 	}
 }
 
 static int64_t round_pool_turn_ends(const struct round_entry *asked)
 {
-	return asked->turn_since +
-		(asked->is_asked ? ROUND_TURN_MS + (int64_t)(asked->blob_size / ROUND_TURN_BYTES) : ROUND_UNASKED_MS);
+	return asked->turn_since + (asked->is_asked ? round_pool_time_of(asked, ROUND_TURN_BYTES) : ROUND_UNASKED_MS);
 }
 
 struct round_entry *round_pool_overdue(const struct round_pool *pool, int64_t now)

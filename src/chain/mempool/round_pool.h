@@ -8,13 +8,16 @@
  *
  * Bytes are asked for in turns: of one who offers, at a time. A turn's time runs from the request that goes out; it
  * ends with the bytes, when he says that he has not got them or leaves, when nothing comes (net/blob_fetch.h), or when
- * they take longer than ROUND_TURN_MS and a second for each 64 KB; and with the first part, if that has not the list of
- * digests that was committed to: so it takes somebody who has the run to hold one for longer. A turn that passed is
+ * with ROUND_TURN_MS to begin with they fall behind 64 KB a second; and with the first part, if that has not the list
+ * of digests that was committed to: so it takes somebody who has the run to hold one for longer. A turn that passed is
  * remembered of the group (chain/mempool/round_groups.h): next is always who let the fewest pass, of these whose seat,
  * and then whose group, has waited longest, and where places are full, who let more pass gives his up. A stranger has
  * one turn at a time, who gave right bytes last ROUND_POOL_GROUP_TURNS; all together ROUND_POOL_TURNS, and
- * ROUND_POOL_BYTES of bytes, one at least. Where a giver waits, a stranger's turn ends as soon as it falls behind 512
- * KB a second: else those who send a little at a time, of challenges too, would keep out what honest peers bring.
+ * ROUND_POOL_BYTES of bytes, one at least. Where there is no room for the next, a stranger's turn ends as soon as it
+ * falls behind 512 KB a second, if no fewer passed of him; and where a giver waits for the same transaction. Else those
+ * who send a little at a time, of challenges too, would keep out what honest peers bring, for as long as their blobs
+ * are large. What has been asked for in a turn that ended goes on coming (net/blob_fetch.h), and counts when it is
+ * here.
  *
  * So whoever has let none pass waits for one turn of each group that hinders him, ROUND_POOL_TURNS of them side by
  * side: against N groups that send nothing, N / ROUND_POOL_TURNS times ROUND_TURN_MS (of blobs of megabytes: what
@@ -79,6 +82,7 @@ struct round_entry {
 	struct round_group *turn_group; /* NULL: nobody's turn */
 	uint64_t turn_peer;
 	bool is_asked;      /* a request has gone out in this turn: the time since then counts */
+	size_t come;        /* bytes, by whole parts */
 	int64_t turn_since; /* monotonic milliseconds: when it was, or when the turn was given */
 	bool has_bytes;     /* they were stored for it */
 };
@@ -143,7 +147,7 @@ void round_pool_asked(const struct round_pool *pool, const uint8_t root[32], uin
 struct round_entry *round_pool_next_doubt(const struct round_pool *pool);
 /* It passed: the transaction stands in line again, and the offer rests for a while. */
 void round_pool_pass(struct round_entry *entry, int64_t now);
-/* One that has lasted too long: since the request, for so many bytes, or since it was given, without a request. NULL:
+/* One that has lasted too long: since the request, for what has come, or since it was given, without a request. NULL:
  * none. */
 struct round_entry *round_pool_overdue(const struct round_pool *pool, int64_t now);
 

@@ -147,10 +147,10 @@ static void test_turns(void **unused)
 	round_pool_clear(&pool);
 }
 
-/* A turn's time runs from the request on, by the size; one in which nobody is asked is not for ever. */
+/* A turn's time runs from the request on, by what comes; one in which nobody is asked is not for ever. */
 static void test_overdue(void **unused)
 {
-	enum { ASKED = 9000, SIZE = 64 << 20, LASTS = 5000 + SIZE / 64 };
+	enum { ASKED = 9000, SIZE = 64 << 20, PART = 1 << 20, FIRST = 5000 + PART / 64 };
 	struct round_pool pool;
 	struct round_entry *one;
 
@@ -164,49 +164,103 @@ static void test_overdue(void **unused)
 	round_pool_asked(&pool, one->round_tx.root, 2, ASKED);
 	assert_ptr_equal(round_pool_overdue(&pool, 10001), one);
 	round_pool_asked(&pool, one->round_tx.root, 1, ASKED);
-	assert_null(round_pool_overdue(&pool, ASKED + LASTS));
-	assert_ptr_equal(round_pool_overdue(&pool, ASKED + LASTS + 1), one);
+	assert_null(round_pool_overdue(&pool, ASKED + FIRST));
+	assert_ptr_equal(round_pool_overdue(&pool, ASKED + FIRST + 1), one);
+	one->come = 40 << 20;
+	assert_null(round_pool_overdue(&pool, ASKED + FIRST + (40 << 20) / 64));
+	assert_ptr_equal(round_pool_overdue(&pool, ASKED + FIRST + (40 << 20) / 64 + 1), one);
+	one->come = SIZE;
+	assert_null(round_pool_overdue(&pool, ASKED + 5000 + SIZE / 64));
+	assert_ptr_equal(round_pool_overdue(&pool, ASKED + 5000 + SIZE / 64 + 1), one);
 	round_pool_pass(one, 0);
 	assert_null(round_pool_overdue(&pool, INT64_MAX));
 	assert_int_equal(group_of(&pool, 1)->passed, 1);
+	/* Another turn begins with nothing. */
+	assert_ptr_equal(round_pool_next_turn(&pool, SILENCE_MS), one);
+	round_pool_asked(&pool, one->round_tx.root, 1, SILENCE_MS);
+	assert_ptr_equal(round_pool_overdue(&pool, SILENCE_MS + FIRST + 1), one);
 	round_pool_clear(&pool);
 }
 
-/* Who has given waits for no stranger that sends too little for long: not for his place, nor where both offer the same.
- * Who waits and is a stranger himself does. */
+enum { SLOW_SIZE = 40 << 20, SLOW_PART = 1 << 20, SLOW_AFTER = 5000 + SLOW_PART / 512 };
+
+/* Strangers have all turns, each asked at 1 ms for bytes that take 80 seconds at a good pace. */
+static void begin_slow_turns(struct round_pool *pool, struct round_entry *slow[ROUND_POOL_TURNS])
+{
+	round_pool_init(pool);
+	for (uint32_t i = 0; i < ROUND_POOL_TURNS; i++) {
+		slow[i] = put_line(pool, 1 + i, 1 + i, 1 + i);
+		slow[i]->blob_size = i == 0 ? SLOW_SIZE : SLOW_PART;
+		assert_ptr_equal(round_pool_next_turn(pool, 0), slow[i]);
+		round_pool_asked(pool, slow[i]->round_tx.root, 1 + i, i == 3 ? 0 : 1);
+	}
+}
+
+/* Nobody who has let no turn pass waits for room that a stranger takes who sends too little at a time, however large
+ * his blob is; but for who is as fast as he should be, and who has given. */
 static void test_slow_turns(void **unused)
 {
-	enum { SIZE = 1 << 20, FAST = 5000 + SIZE / 512 };
+	struct round_entry *slow[ROUND_POOL_TURNS], *next;
+	struct round_pool pool;
+
+	(void)unused;
+	begin_slow_turns(&pool, slow);
+	round_groups_gave(group_of(&pool, 4)); /* whose turn is the eldest */
+	put_line(&pool, 50, 50, 50);
+	round_groups_passed(group_of(&pool, 50)); /* he is no better than they are */
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 2));
+	next = put_line(&pool, 51, 51, 51);
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 1));
+	slow[0]->come = SLOW_PART;
+	assert_ptr_equal(round_pool_next_turn(&pool, SLOW_AFTER + 2), next);
+	assert_int_equal(slow[0]->stage, ROUND_ASKED);
+	assert_int_equal(slow[1]->stage, ROUND_LINE);
+	assert_int_equal(group_of(&pool, 2)->passed, 1);
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 2));
+	/* One who let a turn pass waits for one who let more pass. */
+	round_groups_passed(group_of(&pool, 8));
+	round_groups_passed(group_of(&pool, 8));
+	assert_int_equal(round_pool_next_turn(&pool, SLOW_AFTER + 2)->round_tx.height, 50);
+	assert_int_equal(slow[7]->stage, ROUND_LINE);
+	/* In time the large one is too slow, too. */
+	for (uint32_t i = 2; i < ROUND_POOL_TURNS; i++)
+		round_groups_gave(group_of(&pool, 1 + i));
+	round_groups_gave(group_of(&pool, 50));
+	round_groups_gave(group_of(&pool, 51));
+	next = put_line(&pool, 52, 52, 52);
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 1 + SLOW_PART / 512));
+	assert_ptr_equal(round_pool_next_turn(&pool, SLOW_AFTER + 2 + SLOW_PART / 512), next);
+	assert_int_equal(slow[0]->stage, ROUND_LINE);
+	round_pool_clear(&pool);
+}
+
+/* Who has given does not wait for a slow stranger where both offer the same; another stranger does. */
+static void test_slow_with_the_same(void **unused)
+{
 	struct round_entry *slow[ROUND_POOL_TURNS], *giver;
 	struct round_pool pool;
 
 	(void)unused;
-	round_pool_init(&pool);
-	for (uint32_t i = 0; i < ROUND_POOL_TURNS; i++) {
-		slow[i] = put_line(&pool, 1 + i, 1 + i, 1 + i);
-		slow[i]->blob_size = SIZE;
-		assert_ptr_equal(round_pool_next_turn(&pool, 0), slow[i]);
-		round_pool_asked(&pool, slow[i]->round_tx.root, 1 + i, i == 3 ? 0 : 1);
-	}
-	put_line(&pool, 50, 50, 50);
-	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	begin_slow_turns(&pool, slow);
+	round_pool_offer(&pool, slow[5], 50, group_of(&pool, 50));
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 2));
 	giver = put_line(&pool, 51, 51, 51);
 	round_groups_gave(group_of(&pool, 51));
-	assert_null(round_pool_next_turn(&pool, FAST));
-	assert_ptr_equal(round_pool_next_turn(&pool, FAST + 1), giver);
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER));
+	assert_ptr_equal(round_pool_next_turn(&pool, SLOW_AFTER + 1), giver);
 	assert_int_equal(slow[3]->stage, ROUND_LINE);
 	assert_int_equal(group_of(&pool, 4)->passed, 1);
-	assert_null(round_pool_next_turn(&pool, FAST + 2));
-	/* The same transaction: but who has given waits for another who has. */
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 2));
+	/* But who has given waits for another who has. */
 	round_groups_gave(group_of(&pool, 10));
 	round_pool_offer(&pool, slow[9], 51, group_of(&pool, 51));
-	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 2));
 	round_pool_offer(&pool, slow[7], 51, group_of(&pool, 51));
-	assert_ptr_equal(round_pool_next_turn(&pool, FAST + 2), slow[7]);
+	assert_ptr_equal(round_pool_next_turn(&pool, SLOW_AFTER + 2), slow[7]);
 	assert_int_equal(slow[7]->turn_peer, 51);
 	assert_int_equal(slow[9]->turn_peer, 10);
 	assert_int_equal(group_of(&pool, 8)->passed, 1);
-	assert_null(round_pool_next_turn(&pool, FAST + 2));
+	assert_null(round_pool_next_turn(&pool, SLOW_AFTER + 2));
 	round_pool_clear(&pool);
 }
 
@@ -790,7 +844,7 @@ static bool begin(struct helper *h, const struct buf *blob, size_t count, uint8_
 	uint8_t root[32];
 
 	contribution_root(blob->data, blob->size, root);
-	return chain_blob_begun(h->chain, root, helper_source(from), blob->data, count);
+	return chain_blob_came(h->chain, root, helper_source(from), 0, blob->data, count);
 }
 
 /* Whose bytes begin with another list than was committed to is silenced by their first part. Nobody is believed of a
@@ -811,6 +865,11 @@ static void test_other_list(void **unused)
 	assert_int_equal(h.blobs_wanted, 1);
 	assert_true(begin(&h, &right, right.size, 1));
 	assert_true(begin(&h, &right, 32 * 3, 1));
+	assert_int_equal(pool->entries[0]->come, 32 * 3);
+	/* What comes behind that counts, whatever it is, but not of somebody else. */
+	assert_true(chain_blob_came(h.chain, pool->entries[0]->round_tx.root, helper_source(1), 32 * 3, right.data, 5));
+	assert_true(chain_blob_came(h.chain, pool->entries[0]->round_tx.root, helper_source(2), 0, right.data, 96));
+	assert_int_equal(pool->entries[0]->come, 32 * 3 + 5);
 	buf_init(&spoilt);
 	buf_put(&spoilt, right.data, right.size);
 	assert_int_equal(pool->entries[0]->turn_peer, 1);
@@ -818,11 +877,11 @@ static void test_other_list(void **unused)
 	spoilt.data[32 * 3 - 1] ^= 1;
 	assert_true(begin(&h, &spoilt, spoilt.size, 1)); /* of a root that nobody is asked for */
 	memcpy(spoilt.data, pool->entries[0]->round_tx.root, 32);
-	assert_true(
-		chain_blob_begun(h.chain, pool->entries[0]->round_tx.root, helper_source(2), spoilt.data, spoilt.size));
+	assert_true(chain_blob_came(h.chain, pool->entries[0]->round_tx.root, helper_source(2), 0, spoilt.data,
+		spoilt.size));
 	assert_int_equal(pool->count, 3);
-	assert_false(
-		chain_blob_begun(h.chain, pool->entries[0]->round_tx.root, helper_source(1), spoilt.data, spoilt.size));
+	assert_false(chain_blob_came(h.chain, pool->entries[0]->round_tx.root, helper_source(1), 0, spoilt.data,
+		spoilt.size));
 	assert_int_equal(pool->count, 1);
 	assert_int_equal(h.blobs_wanted, 2);
 	assert_int_equal(pool->entries[0]->turn_peer, 2);
@@ -1156,6 +1215,7 @@ int main(void)
 		cmocka_unit_test(test_turns),
 		cmocka_unit_test(test_overdue),
 		cmocka_unit_test(test_slow_turns),
+		cmocka_unit_test(test_slow_with_the_same),
 		cmocka_unit_test(test_doubts),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_places),

@@ -44,6 +44,7 @@ struct chain {
 	uint64_t nonce;
 	bool blocks_lost, headers_full, blobs_unwanted, blobs_unready;
 	size_t blobs_asked, blobs_failed; /* requests */
+	size_t blob_bytes_came;           /* of a blob, by its last part */
 	bool gives_turns;                 /* of one blob, after each other */
 	bool prunes;                      /* as it says */
 	bool keeps;                       /* in work already when its source left */
@@ -512,10 +513,11 @@ void chain_blob_failed(struct chain *chain, const uint8_t root[32], const struct
 		chain->events.blob_wanted(chain->events.context, root, 5, source->peer);
 }
 
-bool chain_blob_begun(struct chain *chain, const uint8_t root[32], const struct source *source, const uint8_t *bytes,
-	size_t count)
+bool chain_blob_came(struct chain *chain, const uint8_t root[32], const struct source *source, size_t offset,
+	const uint8_t *bytes, size_t count)
 {
-	(void)chain, (void)root, (void)source;
+	(void)root, (void)source;
+	chain->blob_bytes_came = offset + count;
 	return count < 4 || memcmp(bytes, "vain", 4) != 0;
 }
 
@@ -641,6 +643,11 @@ void fake_chain_blob_requests(const struct chain *chain, size_t *asked, size_t *
 {
 	*asked = chain->blobs_asked;
 	*failed = chain->blobs_failed;
+}
+
+size_t fake_chain_came(const struct chain *chain)
+{
+	return chain->blob_bytes_came;
 }
 
 void fake_chain_hold_blob(struct chain *chain, const uint8_t root[32], const char *text)

@@ -45,6 +45,8 @@ void fake_chain_want_nothing(struct chain *chain, bool nothing);
 
 /* Requests for blobs that it was told of, and how many of them ended without the bytes. */
 void fake_chain_blob_requests(const struct chain *chain, size_t *asked, size_t *failed);
+/* The bytes of a blob up to the end of the last part that it was told of. */
+size_t fake_chain_came(const struct chain *chain);
 
 /* No more headers are taken until chain_forget_headers is called. */
 void fake_chain_fill_headers(struct chain *chain);

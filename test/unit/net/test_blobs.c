@@ -365,8 +365,11 @@ static void test_room(void **state)
 	fake_chain_give_turn(wants->chain, roots[1], rest, 1);
 	WAIT_FOR(heard(&ear, MESSAGE_GETPART) == 4);
 	say_part(ear.fd, roots[0], half, 0, "x");
+	WAIT_FOR(fake_chain_came(wants->chain) == MESSAGE_PART_SIZE);
 	say_part(ear.fd, roots[1], rest, 0, "x");
 	WAIT_FOR(heard(&ear, MESSAGE_GETPART) == 6);
+	say_part(ear.fd, roots[1], rest, MESSAGE_PART_SIZE, "x");
+	WAIT_FOR(fake_chain_came(wants->chain) == 2 * MESSAGE_PART_SIZE);
 	fake_chain_want_blob(wants->chain, roots[2], LONG_SIZE, 2);
 	turn_a_while();
 	assert_false(chain_has_blob(wants->chain, roots[2]));
