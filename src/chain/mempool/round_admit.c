@@ -142,7 +142,7 @@ struct round_check {
 	enum blobs_found found;
 	struct errmsg why;
 	bool is_right;
-	bool is_elsewhere; /* or would be, if another segment were drawn */
+	bool is_elsewhere; /* or may be, where another segment is drawn, or something else was committed to */
 	struct reject reject;
 };
 
@@ -193,9 +193,9 @@ static void round_check_run(void *check_arg)
 	else if (!check->is_lost)
 		check->is_right = round_blob_check_disclosure(spec, check->terms.length, blob_bytes.data,
 			blob_bytes.size, check->terms.committed, check->terms.segment, &check->reject);
-	if (!check->is_lost && !check->is_right && check->round_tx.kind == ROUND_DISCLOSURE)
-		check->is_elsewhere = round_blob_is_elsewhere(spec, check->terms.length, blob_bytes.data,
-			blob_bytes.size, check->terms.committed);
+	if (!check->is_lost && !check->is_right)
+		check->is_elsewhere = check->round_tx.kind == ROUND_CHALLENGE ||
+			round_blob_is_elsewhere(spec, check->terms.length, blob_bytes.data, blob_bytes.size);
 	buf_clear(&blob_bytes);
 }
 
@@ -216,9 +216,9 @@ static void round_admit_hold(struct chain *chain, struct round_entry *entry)
 	tx_unref(held_tx);
 }
 
-/* The verdict on the bytes. Who brought false ones is heard no more in this round; he is not punished, since on another
- * branch the seat may have committed to them. Those of another segment of the same run are less than that: only who has
- * trained it knows them. */
+/* The verdict on the bytes. Who brought what no branch can have is heard no more in this round. What a branch can have
+ * is less than that, whatever ours has: the bytes of another list that the seat signed too, of another segment of the
+ * same run, or of a challenge, which are a code and no more. */
 static enum chain_result round_admit_checked(struct chain *chain, const struct round_check *check,
 	struct reject *reject)
 {
@@ -429,9 +429,11 @@ bool round_admit_came(struct chain *chain, const uint8_t root[32], const struct 
 		asked->come = offset + count < asked->blob_size ? offset + count : asked->blob_size;
 		return true;
 	}
-	log_info("peer=%" PRIu64 " sends another list of digests than seat %" PRIu32 " has committed to", source->peer,
-		asked->round_tx.height);
-	round_line_silence(chain, asked->turn_group);
+	/* Once in a round for each address: it costs little to say it. */
+	if (asked->turn_group->faults == 0)
+		log_info("peer=%" PRIu64 " sends another list of digests than seat %" PRIu32 " has committed to",
+			source->peer, asked->round_tx.height);
+	round_line_doubt_sender(chain, asked);
 	round_admit_go_on(chain);
 	return false;
 }

@@ -144,24 +144,29 @@ void round_line_convict(struct chain *chain, struct round_entry *entry, const ch
 	round_line_drop_silenced(chain);
 }
 
-void round_line_silence(struct chain *chain, struct round_group *group)
-{
-	round_groups_passed(group);
-	round_groups_silence(group, 0);
-	round_line_drop_silenced(chain);
-}
-
-/* A commitment and a disclosure of each seat. */
+/* A commitment, a disclosure and a challenge of each seat. */
 static uint32_t round_line_faults_allowed(const struct chain *chain)
 {
-	return 2 * chain->spec->round_blocks;
+	return 3 * chain->spec->round_blocks;
 }
 
 void round_line_doubt(struct chain *chain, struct round_entry *entry, const char *reason)
 {
+	if (entry->turn_group != NULL)
+		round_groups_passed(entry->turn_group);
 	for (size_t i = 0; i < entry->offer_count; i++)
 		round_groups_note_fault(entry->offers[i].group, round_line_faults_allowed(chain));
 	round_line_drop(chain, entry, reason);
+	round_line_drop_silenced(chain);
+}
+
+void round_line_doubt_sender(struct chain *chain, struct round_entry *entry)
+{
+	struct round_group *group = entry->turn_group;
+
+	round_groups_passed(group);
+	round_groups_note_fault(group, round_line_faults_allowed(chain));
+	round_line_withdraw(chain, entry, round_pool_offer_of(entry, group));
 	round_line_drop_silenced(chain);
 }
 

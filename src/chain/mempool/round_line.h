@@ -19,16 +19,16 @@ bool round_line_make_place(struct chain *chain, const struct round_tx *round_tx,
 bool round_line_refuses(const struct chain *chain, const struct source *source, struct reject *reject);
 void round_line_offer(struct chain *chain, struct round_entry *entry, const struct source *source);
 
-/* It is false, and goes: all who offered it are heard no more in this round, nor before `until` (monotonic
+/* No branch can have it, and it goes: all who offered it are heard no more in this round, nor before `until` (monotonic
  * milliseconds), and nothing else that they offer is asked for or executed. */
 void round_line_convict(struct chain *chain, struct round_entry *entry, const char *reason, int64_t until);
-/* Only what this one sends in his turn is: it has passed, and he is heard no more in this round. Others may have the
- * right bytes. */
-void round_line_silence(struct chain *chain, struct round_group *group);
-/* It goes too, but may be right on another branch. If he were not heard any more who comes from there, he could not say
- * in time what is right here when he has come over, and be struck for it: so he may bring as many as that branch has.
- */
+/* It goes too, but may be right on another branch: there another block can be the beacon, and a seat can have committed
+ * to something else, as its key signs what it likes. If he were not heard any more who comes from there, he could not
+ * say in time what is right here when he has come over, and seats be struck for it: so he may bring as many as that
+ * branch has. That it costs us bytes is held against whose turn it was: he comes after others, as if it had passed. */
 void round_line_doubt(struct chain *chain, struct round_entry *entry, const char *reason);
+/* The same of what one has sent in his turn for it, and only he loses his place: others may have other bytes. */
+void round_line_doubt_sender(struct chain *chain, struct round_entry *entry);
 /* The same of what was not let in. */
 void round_line_note_fault(struct chain *chain, const struct source *source);
 

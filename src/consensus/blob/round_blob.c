@@ -83,20 +83,20 @@ bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const
 		reject_set(reject, REASON_BAD_ROUND_DISCLOSURE, "its result has not the last digest");
 }
 
-bool round_blob_is_elsewhere(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
-	const uint8_t trace_root[32])
+bool round_blob_is_elsewhere(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size)
 {
 	struct round_disclosed disclosed;
-	uint8_t found_digest[32], digest[32];
+	uint8_t own_root[32], found_digest[32], digest[32];
 	struct reject ignored;
 
 	if (!round_blob_split(spec, length, blob, size, &disclosed))
 		return false;
+	sha256(own_root, blob, 32 * (size_t)length);
 	sha256(found_digest, disclosed.audited, run_code_size(&spec_course(spec)->train));
 	for (uint32_t drawn = 0; drawn < length; drawn++) {
 		round_blob_digest(spec, disclosed.digests, drawn, digest);
 		if (memcmp(found_digest, digest, 32) == 0)
-			return round_blob_check_disclosure(spec, length, blob, size, trace_root, drawn, &ignored);
+			return round_blob_check_disclosure(spec, length, blob, size, own_root, drawn, &ignored);
 	}
 	return false;
 }

@@ -29,9 +29,9 @@ bool round_blob_begins(uint32_t length, const uint8_t *bytes, size_t count, cons
 /* The rule for disclosures, whole: size, list, Q_j of the drawn segment and result (bad-round-disclosure). */
 bool round_blob_check_disclosure(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
 	const uint8_t trace_root[32], uint32_t audited, struct reject *reject);
-/* Whether it would be right if another segment were drawn, as one is where the beacon is another block. */
-bool round_blob_is_elsewhere(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size,
-	const uint8_t trace_root[32]);
+/* Whether it would be right if its list had been committed to, and one of its segments were drawn: another branch can
+ * have it then, where the seat signed something else, or the beacon is another block. */
+bool round_blob_is_elsewhere(const struct spec *spec, uint32_t length, const uint8_t *blob, size_t size);
 
 /* The rule for challenges as far as hashes go: the blob is the Q_j that was disclosed a digest of
  * (bad-round-challenge). */

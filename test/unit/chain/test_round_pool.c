@@ -601,7 +601,7 @@ static void test_commits(void **unused)
 	expect(&h, build_commit(&h, 1, &trace), 2, CHAIN_REJECTED, "txn-mempool-conflict");
 	trace_end(&trace, 4);
 	/* Of another base, for all that is known: as many as one may have who comes from there. */
-	for (unsigned i = 0; i < 2 * BASE; i++)
+	for (unsigned i = 0; i < 3 * BASE; i++)
 		expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
 	expect(&h, build_commit(&h, 3, &trace), 1, CHAIN_NEW, "");
 	expect(&h, round_tx_build(&forged), 1, CHAIN_REJECTED, "bad-round-signature");
@@ -825,7 +825,7 @@ static void test_silenced(void **unused)
 	start_disclosing(&h, traces, 4);
 	pool = &h.chain->mempool->rounds;
 	spoilt = trace_blob(&traces[3], audited(&h, 4));
-	spoilt.data[0] ^= 1;
+	spoilt.data[spoilt.size - 1] ^= 1;
 	expect(&h, build_disclosure(4, &spoilt), 1, CHAIN_ORPHAN, "missing-blob");
 	offer_all(&h, traces, 3, 1);
 	offer_all(&h, traces, 1, 2);
@@ -847,8 +847,8 @@ static bool begin(struct helper *h, const struct buf *blob, size_t count, uint8_
 	return chain_blob_came(h->chain, root, helper_source(from), 0, blob->data, count);
 }
 
-/* Whose bytes begin with another list than was committed to is silenced by their first part. Nobody is believed of a
- * root by that: who offers the same goes on, and is next. */
+/* Whose bytes begin with another list than was committed to loses his place by their first part, and no more. Nobody is
+ * believed of a root by that: who offers the same goes on, and is next. */
 static void test_other_list(void **unused)
 {
 	const struct round_pool *pool;
@@ -873,24 +873,68 @@ static void test_other_list(void **unused)
 	buf_init(&spoilt);
 	buf_put(&spoilt, right.data, right.size);
 	assert_int_equal(pool->entries[0]->turn_peer, 1);
-	assert_int_equal(pool->count, 3);
 	spoilt.data[32 * 3 - 1] ^= 1;
 	assert_true(begin(&h, &spoilt, spoilt.size, 1)); /* of a root that nobody is asked for */
 	memcpy(spoilt.data, pool->entries[0]->round_tx.root, 32);
 	assert_true(chain_blob_came(h.chain, pool->entries[0]->round_tx.root, helper_source(2), 0, spoilt.data,
 		spoilt.size));
-	assert_int_equal(pool->count, 3);
+	assert_int_equal(pool->offers, 4);
 	assert_false(chain_blob_came(h.chain, pool->entries[0]->round_tx.root, helper_source(1), 0, spoilt.data,
 		spoilt.size));
-	assert_int_equal(pool->count, 1);
-	assert_int_equal(h.blobs_wanted, 2);
+	/* The next turn is the other's, and one of his own for another seat. */
+	assert_int_equal(pool->count, 3);
+	assert_int_equal(pool->offers, 3);
+	assert_int_equal(h.blobs_wanted, 3);
 	assert_int_equal(pool->entries[0]->turn_peer, 2);
-	expect(&h, build_disclosure(1, &right), 1, CHAIN_REJECTED, "round-offender");
+	assert_int_equal(pool->entries[1]->turn_peer, 1);
+	assert_int_equal(pool->entries[1]->turn_group->passed, 1);
 	assert_false(begin(&h, &right, 32 * 3 - 1, 2)); /* too short to be one */
-	assert_int_equal(pool->count, 0);
+	assert_int_equal(pool->count, 2);
 	buf_clear(&right);
 	buf_clear(&spoilt);
 	stop_disclosing(&h, traces, 3);
+}
+
+/* What a seat has signed beside what our branch has of it may be on another. Who comes from there is heard on, and what
+ * he brings is taken; but not without end. */
+static void test_two_commitments(void **unused)
+{
+	const struct round_pool *pool;
+	struct trace traces[2], second;
+	struct buf other, right;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 2);
+	pool = &h.chain->mempool->rounds;
+	trace_make(&second, 9);
+	trace_end(&second, 3);
+	other = trace_blob(&second, 1);
+	right = trace_blob(&traces[1], audited(&h, 2));
+	/* Seen by the first part, and by all of them. */
+	expect(&h, build_disclosure(1, &other), 1, CHAIN_ORPHAN, "missing-blob");
+	assert_false(begin(&h, &other, other.size, 1));
+	expect(&h, build_disclosure(1, &other), 1, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(bring(&h, &other), CHAIN_NEW);
+	assert_int_equal(pool->count, 0);
+	assert_int_equal(helper_files(&h, "blobs/*"), 0);
+	expect(&h, build_disclosure(2, &right), 1, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(pool->entries[0]->turn_group->faults, 2);
+	assert_int_equal(pool->entries[0]->turn_group->passed, 2);
+	assert_true(begin(&h, &right, right.size, 1));
+	assert_int_equal(bring(&h, &right), CHAIN_NEW);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	for (unsigned i = 0; i < 3 * BASE; i++) {
+		expect(&h, build_disclosure(1, &other), 2, CHAIN_ORPHAN, "missing-blob");
+		assert_false(begin(&h, &other, other.size, 2));
+	}
+	expect(&h, build_disclosure(1, &other), 2, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(bring(&h, &other), CHAIN_NEW);
+	expect(&h, build_disclosure(1, &other), 2, CHAIN_REJECTED, "round-offender");
+	buf_clear(&other);
+	buf_clear(&right);
+	trace_clear(&second);
+	stop_disclosing(&h, traces, 2);
 }
 
 /* The same by jobs: one after the other, and none is believed before. */
@@ -1129,8 +1173,10 @@ static void test_challenges(void **unused)
 	early.height = 2;
 	early.segment = 2;
 	expect(&h, round_tx_build(&early), 1, CHAIN_REJECTED, "round-offender");
-	assert_false(challenge(&h, &traces[1], 1, 1, 2)); /* another run's code */
-	offer_challenge(&h, &traces[1], 2, 1, 6);         /* what is known to be right */
+	/* Another run's code: where the seat committed to that, it may be right. */
+	assert_false(challenge(&h, &traces[1], 1, 1, 2));
+	assert_false(round_groups_is_silenced(&h.chain->mempool->rounds.groups, helper_source(2)->group, 0));
+	offer_challenge(&h, &traces[1], 2, 1, 6); /* what is known to be right */
 	assert_false(h.chain->mempool->rounds.is_executing);
 	assert_true(challenge(&h, &traces[0], 1, drawn == 1 ? 2 : 1, 3));
 	assert_false(challenge(&h, &traces[1], 2, 3, 4));
@@ -1229,6 +1275,7 @@ int main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_silenced),
 		cmocka_unit_test(test_other_list),
+		cmocka_unit_test(test_two_commitments),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_beacon),
