@@ -8,8 +8,12 @@
 #include "util/mem.h"
 
 const struct route routes_all[] = {
+	{ "summary", "getsummary", NULL, NULL, 0 },
 	{ "chain", "getblockchaininfo", NULL, NULL, 0 },
 	{ "spec", "getchainspec", NULL, NULL, 0 },
+	{ "curve", "getcurve", NULL, " points from to ", 0 },
+	{ "blocks", "listblocks", NULL, " before count ", 0 },
+	{ "search", "search", NULL, " text ", 0 },
 	{ "block/:blockhash", "getblock", "{\"verbosity\":2}", NULL, ROUTE_BLOCK },
 	{ "header/:blockhash", "getblockheader", NULL, NULL, ROUTE_BLOCK },
 	{ "tx/:txid", "getrawtransaction", "{\"verbosity\":2}", NULL, 0 },
@@ -19,8 +23,8 @@ const struct route routes_all[] = {
 	{ "round/:base", "getround", NULL, NULL, 0 },
 	{ "runs", "getruns", NULL, NULL, 0 },
 	{ "datasets", "listdatasets", "{\"count\":100}", " count skip ", 0 },
-	{ "dataset/:dataset", "getdataset", NULL, NULL, 0 },
-	{ "model", "getmodelinfo", NULL, NULL, 0 },
+	{ "dataset/:dataset", "getdataset", NULL, " points ", 0 },
+	{ "model", "getmodelinfo", NULL, " count skip ", 0 },
 	{ "training", "gettraininginfo", NULL, NULL, 0 },
 	{ "mining", "getmininginfo", NULL, NULL, 0 },
 	{ "mempool", "getmempoolinfo", NULL, NULL, 0 },

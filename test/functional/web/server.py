@@ -69,12 +69,17 @@ def api():
         for path, expected in (("block/" + tip, block), ("block/3", block), ("block/0", rpc.getblock(node.rpc.getblockhash(0), 2)),
                                ("header/2", rpc.getblockheader(rpc.getblockhash(2))),
                                ("tx/" + txid, rpc.getrawtransaction(txid, 2)),
+                               ("curve?points=2&from=2&to=3", rpc.getcurve(2, 2, 3)),
+                               ("blocks?count=2&before=3", rpc.listblocks(3, 2)), ("search?text=2", rpc.search("2")),
+                               ("search?text=genesis+corpus", rpc.search("genesis corpus")),
+                               ("dataset/0?points=3", rpc.getdataset(dataset=0, points=3)),
                                ("proof/" + tip, rpc.getproof(tip)), ("rounds", rpc.getrounds()),
                                ("datasets", rpc.listdatasets()), ("datasets?count=1&skip=1", rpc.listdatasets(1, 1)),
                                ("dataset/0", rpc.getdataset(0)), ("model", rpc.getmodelinfo()),
                                ("spec", rpc.getchainspec()), ("peers", []), ("mempool/txs", {})):
             tap.equal(page.json("/api/" + path), expected, f"/api/{path}")
         tap.equal(page.json("/api/chain")["bestblockhash"], tip, "the tip")
+        tap.equal(page.json("/api/summary")["hash"], tip, "the tip, in short")
         for path in ("training", "mining", "mempool", "network", "runs"):
             tap.equal(type(page.json("/api/" + path)), type(getattr(rpc, {"runs": "getruns", "mempool": "getmempoolinfo"}.get(
                 path, f"get{path}info"))()), f"/api/{path}")
