@@ -1,0 +1,117 @@
+// The node: paths of /api/ (doc/rest.md), and the key that some actions need.
+
+const KEY = "atelier-page-key";
+
+export class Failure extends Error {
+	// status: HTTP's, 0 where nothing answered. code: the call's own, as JSON-RPC has it.
+	constructor(message, status, code) {
+		super(message);
+		this.status = status;
+		this.code = code;
+	}
+
+	// This node has no such path: it is older than the page, or was built without what answers it.
+	get is_missing() {
+		return this.code === -32601 || (this.status === 404 && this.code === undefined);
+	}
+}
+
+async function answer_of(path, options) {
+	let response;
+
+	try {
+		response = await fetch(path, { ...options, cache: "no-cache" });
+	} catch (error) {
+		if (error.name === "AbortError")
+			throw error;
+		throw new Failure("The node does not answer. Is it running?", 0);
+	}
+	if (response.ok)
+		return response;
+	const text = await response.text();
+	let error = null;
+
+	try {
+		error = JSON.parse(text).error;
+	} catch {
+		error = { message: text.trim() };
+	}
+	if (typeof error === "string")
+		error = { message: error };
+	throw new Failure(error?.message || `The node answers ${response.status}.`, response.status, error?.code);
+}
+
+export async function get(path, signal) {
+	const response = await answer_of(`/api/${path}`, { signal });
+
+	return response.json();
+}
+
+// A path from parts that may hold anything.
+export function path_of(first, part, query) {
+	const path = part === undefined ? first : `${first}/${encodeURIComponent(part)}`;
+	const named = Object.entries(query ?? {}).filter(([, value]) => value !== undefined && value !== null);
+
+	return named.length > 0 ? `${path}?${new URLSearchParams(named)}` : path;
+}
+
+function post_options(body, signal) {
+	const headers = { "Content-Type": "application/json" };
+
+	if (key() !== "")
+		headers["X-Atelier-Key"] = key();
+	return { method: "POST", headers, body: JSON.stringify(body), signal };
+}
+
+export async function post(path, body, signal) {
+	const response = await answer_of(`/api/${path}`, post_options(body, signal));
+
+	return response.json();
+}
+
+// --- the page key ---
+
+export const key = () => sessionStorage.getItem(KEY) ?? "";
+
+export function use_key(text) {
+	sessionStorage.setItem(KEY, text.trim());
+}
+
+// The address that the node told its owner ends in #key=...: it is kept for this tab, and taken out of sight.
+export function take_key() {
+	const found = /^#key=([0-9A-Za-z_-]+)$/.exec(location.hash);
+
+	if (found === null)
+		return;
+	use_key(found[1]);
+	history.replaceState(null, "", "#/");
+}
+
+// --- events ---
+
+const KINDS = ["block", "proof", "tx", "run", "model"];
+const RETRY = 5000; // milliseconds
+
+// Calls told(kind, what) for each event, and changed(live) when the connection comes or goes. Without it, the page looks
+// by itself whether there is a block.
+export function listen(told, changed) {
+	const source = new EventSource("/api/events");
+
+	source.addEventListener("open", () => changed(true));
+	source.addEventListener("error", () => {
+		changed(false);
+		if (source.readyState === EventSource.CLOSED)
+			setTimeout(() => listen(told, changed), RETRY);
+	});
+	for (const kind of KINDS)
+		source.addEventListener(kind, (event) => {
+			let what = {};
+
+			try {
+				what = JSON.parse(event.data || "{}");
+			} catch {
+				// what happened is said by the kind alone
+			}
+			told(kind, what);
+		});
+}

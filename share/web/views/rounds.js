@@ -1,0 +1,37 @@
+// Rounds, newest first.
+
+import { h } from "../dom.js";
+import { change, count, nats } from "../format.js";
+import { get_panel, head, round_link, table } from "../parts.js";
+
+const COUNT = 50;
+const seats = (round, state) => count(round.seats[state] ?? 0);
+
+// What the merge did to the loss.
+export function merge_change(round) {
+	if (!round.merged)
+		return h("span.chip", {}, "under way");
+	if (round.void)
+		return h("span.dim", {}, "void");
+	return h("span", { class: round.loss_after < round.loss_before ? "good" : "" }, change(round.loss_after - round.loss_before));
+}
+
+const COLUMNS = [
+	{ name: "base", of: (round) => round_link(round.base) },
+	{ name: "merge", class: "n", of: (round) => h("a", { href: `#/block/${round.merge}` }, count(round.merge)) },
+	{ name: "merged", class: "n", of: (round) => round.merged ? seats(round, "merged") : "" },
+	{ name: "left out", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "left out") : "" },
+	{ name: "struck", class: "n", of: (round) => round.merged ? seats(round, "struck") : "" },
+	{ name: "empty", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "empty") : "" },
+	{ name: "loss before", class: "n hide-narrow", of: (round) => nats(round.loss_before) },
+	{ name: "change", class: "n", of: merge_change },
+	{ name: "", class: "hide-narrow", of: (round) => round.halved ? "by the better half" : "" },
+];
+
+export async function show(view) {
+	return { title: "Rounds", content: [
+		head("Rounds", "A round is so many blocks, during which the miners of the one before train on by themselves, in runs; its last block " +
+			"merges the true ones into the model."),
+		get_panel(view, `rounds?count=${COUNT}`, { kinds: ["block"], draw: (rounds) =>
+			table(COLUMNS, rounds, { empty: "This chain has no rounds, or the first has not begun." }) })] };
+}
