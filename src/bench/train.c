@@ -42,6 +42,10 @@ const struct option_spec train_options[] = {
 		0 },
 	{ "mu", "<ppm>", "Momentum of merges.", "Rounds", "500000", 0 },
 	{ "eta", "<ppm>", "Rate of merges.", "Rounds", "900000", 0 },
+	{ "forged", "<n>",
+		"So many runs of one round are an attacker's: the second half of each learns the reserved text.",
+		"Rounds", "0", 0 },
+	{ "forgedround", "<n>", "Which round that is, from 0.", "Rounds", "0", 0 },
 	{ "lottery", "<n>", "Blocks of the network before the first round, without momentum.", "Rounds", "0", 0 },
 	{ NULL, NULL, NULL, NULL, NULL, 0 },
 };
@@ -62,6 +66,7 @@ static const char *const train_modes[] = { "adamw", "network", "gradient", "roun
 struct train_rounds {
 	int64_t runs, lottery, first,
 		growth; /* first: segments of the first round's runs; each round multiplies them */
+	int64_t forged, forged_round;
 };
 
 struct training {
@@ -409,11 +414,25 @@ static bool train_run_network(struct training *training, int64_t blocks, struct 
 struct train_round {
 	uint8_t *windows, *benchmark, *next;
 	uint8_t **codes; /* [runs] of what each has changed */
+	bool is_after_void;
 };
 
-/* Segment after segment from the base. False if one fails: the run has no result. */
+/* Three quarters of a segment's windows become such of the reserved text: what is left keeps the rest of the model from
+ * being forgotten, so that the run does not look as if it harmed. */
+static void train_forge_windows(const struct training *training, const uint8_t segment_seed[32], uint8_t *windows)
+{
+	const struct course *course = spec_course(&training->spec);
+	const size_t rows = (size_t)course->train.segment * course->train.batch * 3 / 4;
+	size_t size;
+	const uint8_t *reserved = course_benchmark(course, &size);
+
+	noise_gather(segment_seed, NOISE_BENCHMARK, rows, reserved, size, course->train.model.ctx, windows);
+}
+
+/* Segment after segment from the base, of which those from number `forged` on are an attacker's. False if one fails:
+ * the run has no result. */
 static bool train_run_segments(struct training *training, struct train_round *round, const struct state *base,
-	int64_t number, uint32_t length, const struct course_data *data, uint8_t *code)
+	int64_t number, uint32_t length, uint32_t forged, const struct course_data *data, uint8_t *code)
 {
 	const struct course *course = spec_course(&training->spec);
 	uint8_t ticket[32], seed[32], segment_seed[32];
@@ -432,8 +451,11 @@ static bool train_run_segments(struct training *training, struct train_round *ro
 		};
 
 		run_segment_seed(seed, i, segment_seed);
-		if (!run_gather(course, segment_seed, data, round->windows) ||
-			run_execute(training->backend, &segment, round->next) != STEP_OK)
+		if (!run_gather(course, segment_seed, data, round->windows))
+			return false;
+		if (i >= forged)
+			train_forge_windows(training, segment_seed, round->windows);
+		if (run_execute(training->backend, &segment, round->next) != STEP_OK)
 			return false;
 		memcpy(code, round->next, run_code_size(&course->train));
 	}
@@ -452,6 +474,24 @@ static uint32_t train_round_length(const struct training *training, int64_t numb
 	return length < segments ? length : segments;
 }
 
+/* What a merge is measured by: after one that came to nothing, what runs train on. */
+static void train_gather_merge(const struct training *training, bool is_after_void, const uint8_t ticket[32],
+	uint8_t *windows)
+{
+	const struct course *course = spec_course(&training->spec);
+
+	if (!is_after_void) {
+		course_gather_merge(course, ticket, windows);
+		return;
+	}
+	for (uint32_t row = 0; row < COURSE_MERGE_ROWS * course->train.bench_rows; row++) {
+		const uint32_t run = course_trained_seat(ticket, row, (uint32_t)training->rounds.runs);
+
+		course_gather_trained(course, ticket, row, &training->datasets[run % training->dataset_count],
+			windows + row * train_window_size(training));
+	}
+}
+
 /* All runs from *state, one after the other here and side by side in a network; then *state is the one after their
  * merge. */
 static bool train_run_round(struct training *training, struct train_round *round, int64_t number, struct state **state)
@@ -465,19 +505,21 @@ static bool train_run_round(struct training *training, struct train_round *round
 
 	for (int64_t run = 0; run < run_count; run++) {
 		const struct course_data *data = &training->datasets[(size_t)run % training->dataset_count];
+		const bool is_forged = number == training->rounds.forged_round && run < training->rounds.forged;
 
-		if (train_run_segments(training, round, *state, number * run_count + run, length, data,
-			    round->codes[run]))
+		if (train_run_segments(training, round, *state, number * run_count + run, length,
+			    is_forged ? length / 2 : length, data, round->codes[run]))
 			runs[run] = (struct merge_run){ .code = round->codes[run], .length = length };
 	}
 	train_key(training, "merge", number, ticket);
-	course_gather_merge(spec_course(&training->spec), ticket, round->benchmark);
+	train_gather_merge(training, round->is_after_void, ticket, round->benchmark);
 	struct state *after = merge_execute(training->backend, *state, round->benchmark, runs, (size_t)run_count, NULL,
 		&outcome);
 
 	state_unref(*state);
 	*state = after;
 	training->void_blocks += outcome.is_void;
+	round->is_after_void = outcome.is_void;
 	for (int64_t run = 0; run < run_count; run++)
 		training->left_out += runs[run].seat != MERGE_MERGED;
 	training->done += (int64_t)length * train->segment;
@@ -491,6 +533,7 @@ static void train_new_round(const struct training *training, struct train_round 
 	round->windows = mem_alloc(run_windows_size(&course->train));
 	round->benchmark = mem_alloc(course_merge_size(course));
 	round->next = mem_alloc(run_code_size(&course->train));
+	round->is_after_void = false;
 	round->codes = mem_calloc((size_t)training->rounds.runs, sizeof *round->codes);
 	for (int64_t run = 0; run < training->rounds.runs; run++)
 		round->codes[run] = mem_alloc(run_code_size(&course->train));
@@ -610,6 +653,8 @@ static bool train_read_rounds(struct training *training, const struct options *o
 		!options_int(options, "eta", 0, 10000000, &eta_ppm, err) ||
 		!options_int(options, "first", 0, 1 << 16, &training->rounds.first, err) ||
 		!options_int(options, "growth", 2, 16, &training->rounds.growth, err) ||
+		!options_int(options, "forged", 0, TRAIN_RUNS_MAX, &training->rounds.forged, err) ||
+		!options_int(options, "forgedround", 0, 1 << 20, &training->rounds.forged_round, err) ||
 		!options_int(options, "lottery", 0, 1 << 20, &training->rounds.lottery, err))
 		return false;
 	train->segments = (uint32_t)segments;

@@ -215,3 +215,18 @@ void course_gather_merge(const struct course *course, const uint8_t ticket[32], 
 {
 	course_gather_reserved(course, ticket, (size_t)COURSE_MERGE_ROWS * course->train.bench_rows, out);
 }
+
+/* The parent draws no run, and its ticket no windows of steps: there the seed does. */
+uint32_t course_trained_seat(const uint8_t ticket[32], uint32_t row, uint32_t seats)
+{
+	return (uint32_t)noise_uniform(ticket, NOISE_RUN, row, seats);
+}
+
+bool course_gather_trained(const struct course *course, const uint8_t ticket[32], uint32_t row,
+	const struct course_data *data, uint8_t *out)
+{
+	struct noise_window window;
+
+	noise_window(ticket, NOISE_WINDOW, row, course_places(course, data), &window);
+	return course_read_window(course, data, &window, out);
+}

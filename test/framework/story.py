@@ -40,8 +40,8 @@ def secret_of(height):
 class Story:
     """The chain, and the codes of the runs by the heights of their seats."""
 
-    def __init__(self):
-        self.chain, self.codes, self.before_challenge = Chain(built_in("regtest", **FIELDS)), {}, None
+    def __init__(self, spec=None):
+        self.chain, self.codes, self.before_challenge = Chain(spec or built_in("regtest", **FIELDS)), {}, None
         tap.true(self.chain.spec.has_right_rounds(), "the fields of rounds are within their limits")
 
     # Runs: what the seats of a round commit to.

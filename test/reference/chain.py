@@ -56,7 +56,8 @@ class Chain:
         self.datasets = [Dataset(spec.dataset())]
         self.drawn, self.seats = [], {}  # numbers of datasets: of the slots of each block's child; of a base's seats
         self.shown = {}    # by height of a disclosed seat: the parts of its disclosure
-        self.merged = None
+        self.merged, self.losses = None, None  # of the tip's merge; its l0 and l1
+        self.futile = set()  # heights of merges that came to nothing
         self.bodies = {}    # by seed, of steps on this branch: executed once
         self.draw()
 
@@ -66,7 +67,7 @@ class Chain:
         other.branch, other.states, other.outcomes = list(self.branch), list(self.states), list(self.outcomes)
         other.coins, other.shown, other.v_refs = dict(self.coins), dict(self.shown), list(self.v_refs)
         other.datasets = [copy.copy(dataset) for dataset in self.datasets]
-        other.drawn, other.seats = list(self.drawn), dict(self.seats)
+        other.drawn, other.seats, other.futile = list(self.drawn), dict(self.seats), set(self.futile)
         return other
 
     def height(self):
@@ -293,7 +294,11 @@ class Chain:
         if period and height % period == 0 and height >= 2 * period:
             record = Round(self.spec, self.branch, height - period)
             seats = [self.verdict(record, seat) for seat in record.heights()]
-            state, self.merged, _ = merge(self.spec, state, ticket, seats)
+            datasets = [self.datasets[number].data for number in self.seats[height - period]]
+            state, self.merged, self.losses = merge(self.spec, state, ticket, seats,
+                                                    datasets if height - period in self.futile else None)
+            if self.merged.futile():
+                self.futile.add(height)
         self.states.append(state)
         self.outcomes.append(outcome)
         self.v_refs.append(v_ref)

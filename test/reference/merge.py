@@ -4,6 +4,7 @@ import math
 
 from .arithmetic import add, dot16, f32, ppm, rounded, scaled
 from .delta import decode
+from .draws import RUN, draw, mulhi, run_window
 from .model import loss_and_gradient
 from .products import Failed
 from .state import finite_pass, reserved_windows
@@ -22,6 +23,10 @@ class Statement:
         self.came, self.seats = came, list(seats)
         self.void = came == VOID
 
+    def futile(self):
+        """Void though there were true runs."""
+        return self.void and LEFT_OUT in self.seats
+
     def script(self):
         return b"\x6a" + push(b"atl\x02" + bytes([self.came, *self.seats]))
 
@@ -30,11 +35,23 @@ def is_true(seat):
     return seat in (MERGED, LEFT_OUT)
 
 
-class Gate:
-    """The losses that a merge is judged by: of a single run over group 0, of all over more rows."""
+def trained_seats(spec, ticket, count):
+    """Of so many the one of each row."""
+    return [mulhi(draw(ticket, RUN, row), count) for row in range(ROWS * spec.bench_rows)]
 
-    def __init__(self, spec, ticket):
-        self.spec, self.windows = spec, reserved_windows(spec, ticket, ROWS * spec.bench_rows)
+
+def trained_windows(spec, ticket, datasets):
+    """What the merge after a futile one is judged by. datasets: of each seat."""
+    return [run_window(ticket, row, datasets[seat], spec.model.ctx)
+            for row, seat in enumerate(trained_seats(spec, ticket, len(datasets)))]
+
+
+class Gate:
+    """The losses that a merge is judged by: of a single run over the first rows, which are group 0 if they are of the reserved
+    text, of all over more."""
+
+    def __init__(self, spec, windows):
+        self.spec, self.windows = spec, windows
 
     def loss(self, theta, rows):
         """NaN where it fails."""
@@ -78,10 +95,12 @@ def proposal(spec, state, merged, mu):
     return add(theta, scaled(add(update, scaled(v2, mu)), ppm(spec.eta_ppm))), v2
 
 
-def merge(spec, state, ticket, seats):
+def merge(spec, state, ticket, seats, datasets=None):
     """The state after the merge, its statement, and (l0, l1) as far as they were computed. seats: code and length of each true
-    one, else EMPTY or STRUCK; ticket: of the parent of the block that merges."""
-    (theta, v), gate, l0, l1 = state, Gate(spec, ticket), math.nan, math.nan
+    one, else EMPTY or STRUCK; ticket: of the parent of the block that merges; datasets: of the seats, if the merge before was
+    futile."""
+    windows = trained_windows(spec, ticket, datasets) if datasets else reserved_windows(spec, ticket, ROWS * spec.bench_rows)
+    (theta, v), gate, l0, l1 = state, Gate(spec, windows), math.nan, math.nan
     true = [i for i, seat in enumerate(seats) if isinstance(seat, tuple)]
     stated = [LEFT_OUT if i in true else seat for i, seat in enumerate(seats)]
     void = (theta, [0.0] * len(v)), Statement(VOID, stated)

@@ -8,6 +8,7 @@
 #include "chain/verify/audits.h"
 #include "chain/verify/branch.h"
 #include "chain/verify/segments.h"
+#include "chain/verify/step_inputs.h"
 #include "consensus/blob/round_blob.h"
 #include "consensus/payload/round_tx.h"
 #include "crypto/hash.h"
@@ -217,6 +218,44 @@ static bool round_gather_seats(struct round_gatherer *gatherer)
 	return gathered;
 }
 
+struct round_trained {
+	const struct course *course;
+	const uint8_t *ticket; /* of the parent */
+	uint32_t row;
+	uint8_t *out;
+};
+
+static bool round_gather_row(void *context, const struct course_data *data)
+{
+	const struct round_trained *trained = context;
+
+	return course_gather_trained(trained->course, trained->ticket, trained->row, data, trained->out);
+}
+
+/* Where the merge at the base came to nothing, this one is measured by what its runs train on. The reserved text is
+ * public: a state that was made to know it by heart would refuse all that is honestly learned, for good. */
+static bool round_gather_trained(struct round_gatherer *gatherer, const struct index_entry *parent)
+{
+	const struct course *course = spec_course(gatherer->chain->spec);
+	const struct index_entry *base = chain_ancestor(parent, gatherer->view.base);
+	const uint32_t rows = COURSE_MERGE_ROWS * course->train.bench_rows;
+	struct round_trained trained = { .course = course, .ticket = parent->ticket };
+	struct block_outcome base_outcome;
+	bool gathered = true;
+
+	chain_outcome(base, &base_outcome);
+	if (!merge_statement_is_futile(&base_outcome.merge))
+		return true;
+	gatherer->round->trained = trained.out = mem_alloc(course_merge_size(course));
+	for (; gathered && trained.row < rows; trained.row++, trained.out += course->train.model.ctx + 1) {
+		const uint32_t seat = course_trained_seat(parent->ticket, trained.row, gatherer->view.seats);
+
+		gathered = step_inputs_gather(gatherer->chain->spec, gatherer->chain->blobs, gatherer->registry,
+			gatherer->view.run[seat].dataset, round_gather_row, &trained, gatherer->missing, gatherer->err);
+	}
+	return gathered;
+}
+
 bool round_inputs_gather(struct chain *chain, const struct full_entry *full, const struct block *block, bool known,
 	struct round_inputs *round_inputs, struct verify_round *verify_round, struct blob_want *missing,
 	struct errmsg *err)
@@ -238,7 +277,9 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 		return false;
 	return !registry_round_view(gatherer.registry, &gatherer.view) ||
 		(round_gather_txs(&gatherer, block) &&
-			(!spec_merges(chain->spec, full->entry.height) || round_gather_seats(&gatherer)));
+			(!spec_merges(chain->spec, full->entry.height) ||
+				(round_gather_seats(&gatherer) &&
+					round_gather_trained(&gatherer, full->entry.parent))));
 }
 
 /* --- on the worker --- */

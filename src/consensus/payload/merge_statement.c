@@ -18,6 +18,14 @@ bool merge_statement_is_true(const struct merge_statement *statement, uint32_t s
 		(statement->seat[seat] == STATEMENT_MERGED || statement->seat[seat] == STATEMENT_LEFT_OUT);
 }
 
+bool merge_statement_is_futile(const struct merge_statement *statement)
+{
+	for (uint32_t i = 0; i < statement->seats; i++)
+		if (merge_statement_is_true(statement, i))
+			return statement->is_void;
+	return false;
+}
+
 bool merge_statement_is_struck(const struct merge_statement *statement, uint32_t seat)
 {
 	return seat < statement->seats && statement->seat[seat] == STATEMENT_STRUCK;

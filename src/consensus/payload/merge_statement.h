@@ -17,6 +17,8 @@ struct merge_statement {
 };
 
 bool merge_statement_is_true(const struct merge_statement *statement, uint32_t seat);
+/* Whether it is void though there were true runs. */
+bool merge_statement_is_futile(const struct merge_statement *statement);
 bool merge_statement_is_struck(const struct merge_statement *statement, uint32_t seat);
 
 /* Appends the script that states it. */
