@@ -79,7 +79,8 @@ static const struct option_spec settings_table[] = {
 	{ "rpcbind", "<address>[:<port>]",
 		"Serve on this address (default: this machine alone). The traffic is not encrypted.", "JSON-RPC server",
 		NULL, OPTION_MULTI },
-	{ "rpcservertimeout", "<seconds>", "How long a connection may take to say who it is and what it wants.",
+	{ "rpcservertimeout", "<seconds>",
+		"How long a connection may take to say who it is and what it wants; one to the page likewise.",
 		"JSON-RPC server", "30", 0 },
 
 	{ "web", NULL, "Serve a page for a browser, which shows what the node does.", "Page in the browser", "1", 0 },

@@ -1,7 +1,7 @@
 /* The server: connections in their places, requests read stage by stage, exchanges that wait for their answers.
  *
- * A connection goes round: HEAD -> BODY -> BUSY -> ANSWER -> HEAD, or out of it by END. One request at a time: what a
- * client sends ahead waits in the buffer, whose high mark bounds it. */
+ * A connection goes round: HEAD -> BODY -> BUSY (-> STREAM) -> ANSWER -> HEAD, or out of it by END. One request at a
+ * time: what a client sends ahead waits in the buffer, whose high mark bounds it. */
 #include "http/server.h"
 
 #include <event2/buffer.h>
@@ -34,6 +34,7 @@ enum http_stage {
 	HTTP_STAGE_BODY,    /* the body, of one who may call */
 	HTTP_STAGE_BUSY,    /* the endpoint works */
 	HTTP_STAGE_REFUSED, /* wrong credentials: the answer waits a moment */
+	HTTP_STAGE_STREAM,  /* a part of the answer has been sent, and more will come */
 	HTTP_STAGE_ANSWER,  /* the answer is on its way */
 	HTTP_STAGE_END,     /* the last answer has left; what still comes is thrown away until the client closes */
 };
@@ -48,7 +49,7 @@ struct http_connection {
 	struct http_head head;
 	char *path, *query;                   /* of the request; NULL before they are known */
 	const struct http_endpoint *endpoint; /* whom it is for, from HTTP_STAGE_BODY on */
-	struct http_exchange *exchange;       /* in HTTP_STAGE_BUSY */
+	struct http_exchange *exchange;       /* in HTTP_STAGE_BUSY and HTTP_STAGE_STREAM */
 	char host[64];
 	bool is_local;
 	struct http_connection *next, **link; /* the server's list, oldest first */
@@ -179,12 +180,10 @@ static bool server_is_head(const struct http_connection *connection)
 	return connection->head.method != NULL && strcmp(connection->head.method, "HEAD") == 0;
 }
 
-/* `fields` are lines of the head, each with its end. The body may be emptied. The connection lives on: what ends it
- * comes from the loop (server_on_write), so callers may go on using it. */
-static void server_send_answer(struct http_connection *connection, int answer_status, const char *fields,
-	struct evbuffer *answer_body)
+/* Date, connection, the server's own lines, and `fields`, lines of the head each with its end; the empty line is still
+ * missing. */
+static void server_send_head(struct http_connection *connection, int answer_status, const char *fields)
 {
-	struct evbuffer *answer_bytes = bufferevent_get_output(connection->wire);
 	const char *server_fields = connection->server->fields;
 	time_t now = time(NULL);
 	char date[64];
@@ -194,16 +193,27 @@ static void server_send_answer(struct http_connection *connection, int answer_st
 		connection->head.keep_alive = false;
 	gmtime_r(&now, &utc);
 	strftime(date, sizeof date, "%a, %d %b %Y %H:%M:%S GMT", &utc);
-	evbuffer_add_printf(answer_bytes, "HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s%s", answer_status,
-		http_head_reason(answer_status), date, connection->head.keep_alive ? "keep-alive" : "close",
-		server_fields != NULL ? server_fields : "", fields);
+	evbuffer_add_printf(bufferevent_get_output(connection->wire),
+		"HTTP/1.1 %d %s\r\nDate: %s\r\nConnection: %s\r\n%s%s", answer_status, http_head_reason(answer_status),
+		date, connection->head.keep_alive ? "keep-alive" : "close", server_fields != NULL ? server_fields : "",
+		fields);
+	event_del(connection->deadline);
+	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
+}
+
+/* The body may be emptied. The connection lives on: what ends it comes from the loop (server_on_write), so callers may
+ * go on using it. */
+static void server_send_answer(struct http_connection *connection, int answer_status, const char *fields,
+	struct evbuffer *answer_body)
+{
+	struct evbuffer *answer_bytes = bufferevent_get_output(connection->wire);
+
+	server_send_head(connection, answer_status, fields);
 	if (answer_status != 204 && answer_status != 304)
 		evbuffer_add_printf(answer_bytes, "Content-Length: %zu\r\n", evbuffer_get_length(answer_body));
 	evbuffer_add(answer_bytes, "\r\n", 2);
 	if (!server_is_head(connection))
 		evbuffer_add_buffer(answer_bytes, answer_body);
-	event_del(connection->deadline);
-	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
 	server_set_stage(connection, HTTP_STAGE_ANSWER);
 	if (connection->server->closing)
 		server_flush_wire(connection->wire);
@@ -288,19 +298,25 @@ static void server_after_sent(evutil_socket_t fd, short what, void *arg)
 	sent(context);
 }
 
+/* An answer's lines of the head. */
+static void server_put_fields(const struct http_answer *answer, char *fields, size_t size)
+{
+	snprintf(fields, size, "%s%s%s%s", answer->type != NULL ? "Content-Type: " : "",
+		answer->type != NULL ? answer->type : "", answer->type != NULL ? "\r\n" : "",
+		answer->fields != NULL ? answer->fields : "");
+}
+
 /* Megabytes are handed over, not copied. */
 static void server_send_body(struct http_connection *connection, struct http_answer *answer)
 {
 	struct evbuffer *answer_body = mem_check(evbuffer_new());
-	char fields[512] = "";
+	char fields[512];
 
 	if (answer->body.size) {
 		evbuffer_add_reference(answer_body, answer->body.data, answer->body.size, server_release_body, NULL);
 		buf_init(&answer->body);
 	}
-	snprintf(fields, sizeof fields, "%s%s%s%s", answer->type != NULL ? "Content-Type: " : "",
-		answer->type != NULL ? answer->type : "", answer->type != NULL ? "\r\n" : "",
-		answer->fields != NULL ? answer->fields : "");
+	server_put_fields(answer, fields, sizeof fields);
 	server_send_answer(connection, answer->status, fields, answer_body);
 	evbuffer_free(answer_body);
 }
@@ -321,6 +337,79 @@ void http_server_answer(struct http_exchange *exchange, struct http_answer *answ
 	exchange->sent_context = answer->sent_context;
 	exchange->timer = mem_check(evtimer_new(exchange->server->base, server_after_sent, exchange));
 	evtimer_add(exchange->timer, &server_sent_delay);
+}
+
+/* --- streams --- */
+
+static bool server_is_streaming(const struct http_exchange *exchange)
+{
+	return exchange->connection != NULL && exchange->connection->stage == HTTP_STAGE_STREAM;
+}
+
+/* Without a length the answer's end is that of its chunks, or of the connection for who does not know chunks. */
+bool http_server_begin(struct http_exchange *exchange, const struct http_answer *answer)
+{
+	struct http_connection *connection = exchange->connection;
+	char fields[512];
+
+	if (connection == NULL)
+		return false;
+	connection->head.keep_alive = connection->head.keep_alive && connection->head.has_chunks;
+	server_put_fields(answer, fields, sizeof fields);
+	server_send_head(connection, answer->status, fields);
+	evbuffer_add_printf(bufferevent_get_output(connection->wire), "%s\r\n",
+		connection->head.has_chunks ? "Transfer-Encoding: chunked\r\n" : "");
+	server_set_stage(connection, HTTP_STAGE_STREAM);
+	return true;
+}
+
+/* The connection ends in a turn of the loop of its own, since whoever pushes may be its handler still. */
+static void server_hang_up(struct http_connection *connection)
+{
+	connection->exchange->connection = NULL;
+	connection->exchange = NULL;
+	event_active(connection->deadline, EV_TIMEOUT, 0);
+}
+
+bool http_server_push(struct http_exchange *exchange, const void *data, size_t size)
+{
+	struct http_connection *connection = exchange->connection;
+	struct evbuffer *answer_bytes;
+
+	if (!server_is_streaming(exchange))
+		return false;
+	if (size == 0)
+		return true; /* an empty chunk would be the last */
+	answer_bytes = bufferevent_get_output(connection->wire);
+	if (evbuffer_get_length(answer_bytes) + size > HTTP_STREAM_MAX) {
+		server_hang_up(connection);
+		return false;
+	}
+	if (connection->head.has_chunks)
+		evbuffer_add_printf(answer_bytes, "%zx\r\n", size);
+	evbuffer_add(answer_bytes, data, size);
+	if (connection->head.has_chunks)
+		evbuffer_add(answer_bytes, "\r\n", 2);
+	return true;
+}
+
+bool http_server_is_heard(const struct http_exchange *exchange)
+{
+	return exchange->connection != NULL;
+}
+
+void http_server_end(struct http_exchange *exchange)
+{
+	struct http_connection *connection = exchange->connection;
+
+	if (server_is_streaming(exchange)) {
+		if (connection->head.has_chunks)
+			evbuffer_add(bufferevent_get_output(connection->wire), "0\r\n\r\n", 5);
+		server_set_stage(connection, HTTP_STAGE_ANSWER);
+		/* All may have left already, and then nothing else would tell of it. */
+		bufferevent_trigger(connection->wire, EV_WRITE, BEV_TRIG_DEFER_CALLBACKS);
+	}
+	http_exchange_free(exchange);
 }
 
 /* --- who may --- */
@@ -524,6 +613,7 @@ static void server_on_read(struct bufferevent *wire, void *arg)
 		break;
 	case HTTP_STAGE_BUSY:
 	case HTTP_STAGE_REFUSED:
+	case HTTP_STAGE_STREAM:
 	case HTTP_STAGE_ANSWER:
 		break; /* the next request waits */
 	}
@@ -691,7 +781,7 @@ static void server_abandon_exchange(struct http_exchange *exchange)
 	struct evbuffer *empty_body = mem_check(evbuffer_new());
 	bool endpoint_works = exchange->timer == NULL;
 
-	if (exchange->connection != NULL)
+	if (exchange->connection != NULL && !server_is_streaming(exchange))
 		server_send_answer(exchange->connection, 503, "", empty_body);
 	evbuffer_free(empty_body);
 	if (endpoint_works)

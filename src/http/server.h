@@ -90,6 +90,18 @@ struct http_answer {
 /* Ends an exchange, and takes the body: it is empty then. */
 void http_server_answer(struct http_exchange *exchange, struct http_answer *answer);
 
+/* An answer that comes piece by piece, with a head of this status, type and fields; body and sent of `answer` do not
+ * count. Each piece goes off as it comes. A client that does not read costs no more than HTTP_STREAM_MAX bytes: if more
+ * would wait for him, or none go for the server's timeout, he is hung up on. Not for HEAD.
+ *
+ * The exchange stays the endpoint's until http_server_end. False, of any of the first three: nobody hears it any more
+ * (he has gone, was hung up on, or the server is no more), and http_server_end is due all the same. */
+enum { HTTP_STREAM_MAX = 256 << 10 };
+bool http_server_begin(struct http_exchange *exchange, const struct http_answer *answer);
+bool http_server_push(struct http_exchange *exchange, const void *data, size_t size);
+bool http_server_is_heard(const struct http_exchange *exchange);
+void http_server_end(struct http_exchange *exchange);
+
 /* The loop will not run any more: from now on answers are written at once, as far as the connection takes them. */
 void http_server_close(struct http_server *server);
 

@@ -543,7 +543,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 		!node_open_net(node, err) || !node_open_work(node, err))
 		return false;
 	node_add_calls(node);
-	web_begin(node->web, node->chain);
+	web_begin(node->web, node->chain, node->runner);
 	rpc_table_set_warmup(node->table, NULL);
 	return node_import_blocks(node, err);
 }

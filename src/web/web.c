@@ -9,12 +9,14 @@
 #include "util/mem.h"
 #include "util/warning.h"
 #include "web/api.h"
+#include "web/events.h"
 #include "web/files.h"
 #include "web/guard.h"
 
 struct web {
 	struct guard guard;
 	struct api api;
+	struct events *events;
 	char *folder;
 	struct http_server *server;
 };
@@ -36,6 +38,7 @@ static int web_admits(void *context, const struct http_request *request)
 static bool web_serve(struct web *web, struct event_base *base, const struct settings *settings, struct errmsg *err)
 {
 	const struct http_endpoint endpoints[] = {
+		{ .method = "GET", .has_path = events_has_path, .handle = events_handle, .context = web->events },
 		{ .method = "GET", .has_path = api_has_path, .handle = api_handle, .context = &web->api },
 		{ .method = "GET", .has_path = files_has_path, .handle = files_handle, .context = web->folder },
 	};
@@ -45,6 +48,7 @@ static bool web_serve(struct web *web, struct event_base *base, const struct set
 		.bind_count = settings->webbind.count,
 		.port = settings->web_port,
 		.is_open = true,
+		.timeout = settings->rpc_timeout,
 		.fields = web_fields,
 		.admits = web_admits,
 		.admits_context = web,
@@ -79,6 +83,7 @@ bool web_open(struct web **opened, struct event_base *base, const struct setting
 	web->guard = (struct guard){ settings->webbind.values, settings->webhost.values, settings->webbind.count,
 		settings->webhost.count };
 	web->api.table = table;
+	web->events = events_new(base);
 	web->folder = files_folder(options_string(settings->options, "webfolder"));
 	if (web_serve(web, base, settings, err)) {
 		*opened = web;
@@ -92,10 +97,12 @@ bool web_open(struct web **opened, struct event_base *base, const struct setting
 	return true;
 }
 
-void web_begin(struct web *web, struct chain *chain)
+void web_begin(struct web *web, struct chain *chain, const struct runner *runner)
 {
-	if (web != NULL)
-		web->api.chain = chain;
+	if (web == NULL)
+		return;
+	web->api.chain = chain;
+	events_begin(web->events, chain, runner);
 }
 
 void web_close(struct web *web)
@@ -109,6 +116,7 @@ void web_free(struct web *web)
 	if (web == NULL)
 		return;
 	http_server_free(web->server);
+	events_free(web->events);
 	free(web->folder);
 	free(web);
 }

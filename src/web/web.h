@@ -1,6 +1,7 @@
 /* The page's server: a browser's window into the node, at http://127.0.0.1:PORT/ (doc/rest.md).
  *
- * It gives out the page's files (web/files.h) and, below /api/, what calls of JSON-RPC answer (web/api.h). Nobody is
+ * It gives out the page's files (web/files.h) and, below /api/, what calls of JSON-RPC answer (web/api.h) and what
+ * happens (web/events.h). Nobody is
  * asked for credentials, so it changes nothing, listens on this machine alone unless it is told otherwise, and takes
  * requests of its own pages only (web/guard.h). Everything is on the loop's thread. */
 #ifndef ATELIER_WEB_WEB_H
@@ -10,6 +11,7 @@
 #include "config/settings.h"
 #include "rpc/table.h"
 #include "util/error.h"
+#include "work/runner.h"
 
 struct web;
 struct event_base;
@@ -20,8 +22,8 @@ struct event_base;
 bool web_open(struct web **web, struct event_base *base, const struct settings *settings, struct rpc_table *table,
 	struct errmsg *err);
 
-/* The chain is open. */
-void web_begin(struct web *web, struct chain *chain);
+/* The chain is open, and what trains this node's own runs. Both are borrowed, and closed after web_free. */
+void web_begin(struct web *web, struct chain *chain, const struct runner *runner);
 
 /* The loop will not run any more; later, when all calls are answered: the end. NULL allowed for both. */
 void web_close(struct web *web);

@@ -23,6 +23,38 @@ class Answer:
         return json.loads(self.body, parse_float=decimal.Decimal)
 
 
+class Listener:
+    """Events, as they come."""
+
+    def __init__(self, page):
+        self.connection = page.connect()
+        self.connection.request("GET", "/api/events")
+        self.response = self.connection.getresponse()
+
+    def next(self, name=None):
+        """The next event of this name, or of any: name and data. The others before it are thrown away."""
+        while True:
+            event, data = None, None
+            while (line := self.response.readline().decode().rstrip("\n")) or event is None:
+                if line.startswith("event: "):
+                    event = line[7:]
+                elif line.startswith("data: "):
+                    data = json.loads(line[6:])
+                elif not line and self.response.isclosed():
+                    raise AssertionError("the events have ended")
+            if name in (None, event):
+                return event, data
+
+    def until(self, name, condition):
+        while not condition(data := self.next(name)[1]):
+            pass
+        return data
+
+    def close(self):
+        self.response.close()
+        self.connection.close()
+
+
 class Page:
     def __init__(self, node, *options):
         self.port, = free_ports(1)
@@ -45,6 +77,9 @@ class Page:
         if missing:
             raise AssertionError(f"{method} {path}: the answer lacks {missing}")
         return answer
+
+    def listen(self):
+        return Listener(self)
 
     def json(self, path):
         answer = self.ask(path)

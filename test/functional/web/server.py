@@ -4,6 +4,7 @@
 import os
 import socket
 import sys
+import time
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
@@ -120,6 +121,78 @@ def strangers():
         tap.true("Access-Control-Allow-Origin" not in page.ask("/api/chain").headers, "no page elsewhere may read it")
 
 
+def events():
+    """Who listens is told how things stand, and then of a block, its model, transactions; no more listen than may"""
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        node.rpc.createwallet("w")
+        payee = node.rpc.getnewaddress()
+        listener = page.listen()
+        tap.equal(listener.response.headers["Content-Type"], "text/event-stream", "its type")
+        first = dict(listener.next() for _ in range(5))
+        tap.equal(list(first), ["block", "model", "proof", "tx", "run"], "what is told first")
+        tap.equal((first["block"]["height"], first["block"]["hash"]), (0, node.tip()), "the block")
+        tap.equal(first["model"]["root"], node.model_root(), "the model")
+        node.rpc.generatetoaddress(20, payee)
+        told = listener.until("block", lambda data: data["height"] == 20)
+        tap.equal(told["hash"], node.tip(), "the tip that is told")
+        tap.equal(listener.until("model", lambda data: data["height"] == 20)["root"], node.model_root(), "its model")
+        node.rpc.sendtoaddress(payee, 1)
+        listener.until("tx", lambda data: data["transactions"] == 1 and data["change"] > 0)
+        tap.equal(page.ask("/api/events", "HEAD").headers["Content-Type"], "text/event-stream", "its HEAD")
+        others = [page.listen() for _ in range(31)]
+        tap.equal(page.ask("/api/events").status, 503, "status of one too many")
+        others.pop().close()
+        wait_until(lambda: try_to_listen(page), "there is room for another one")
+        node.generate(1)
+        for other in (listener, *others):
+            other.until("block", lambda data: data["height"] == 21)
+        for other in others:
+            other.close()
+        node.stop()
+        tap.equal(listener.response.read1(1 << 20)[-1:] in (b"", b"\n"), True, "the end")
+
+
+def try_to_listen(page):
+    listener = page.listen()
+    listener.close()
+    return listener.response.status == 200
+
+
+def resident(node):
+    with open(f"/proc/{node.process.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def bounds():
+    """Who asks and does not read is hung up on, and costs no memory; who says nothing makes room for who comes"""
+    with Node("-rpcservertimeout=2", start=False) as node:
+        page = Page(node)
+        node.start()
+        node.generate(2)
+        page.json("/api/block/2")
+        before = resident(node)
+        silent = [socket.create_connection(("127.0.0.1", page.port), 60) for _ in range(100)]
+        tap.equal(page.json("/api/chain")["blocks"], 2, "an answer beside many who say nothing")
+        request = f"GET /api/block/2 HTTP/1.1\r\nHost: {page.host}\r\n\r\n".encode() * 100
+        deaf = [socket.create_connection(("127.0.0.1", page.port), 60) for _ in range(4)]
+        for connection in deaf:
+            connection.setblocking(False)
+        while deaf:
+            for connection in list(deaf):
+                try:
+                    connection.send(request)
+                except BlockingIOError:
+                    time.sleep(0.01)
+                except OSError:
+                    deaf.remove(connection)  # hung up on
+            tap.true(resident(node) - before < 64 << 20, "it takes no more memory")
+        tap.equal(page.json("/api/chain")["blocks"], 2, "it answers as before")
+        for connection in silent:
+            connection.close()
+
+
 def port():
     """A port that is taken costs the page if nobody asked for it, and the start if somebody did; with -web=0 there is none"""
     with socket.socket() as taken:
@@ -139,4 +212,4 @@ def port():
             tap.equal(node.wait_for_exit(), 1, "status with a host that is none")
 
 
-tap.main(files, own_folder, api, strangers, port)
+tap.main(files, own_folder, api, strangers, events, bounds, port)

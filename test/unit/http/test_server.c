@@ -362,6 +362,164 @@ static void test_answer_while_closing(void **state)
 	free(cookie);
 }
 
+/* Sends a request that is answered later, and turns the loop until it is the handler's. */
+static int ask_for_later(struct place *f, const char *version, struct http_exchange **exchange)
+{
+	char header[200], text[400];
+	int fd;
+
+	place_authorization(f, header);
+	snprintf(text, sizeof text, "POST / HTTP/%s\r\n%sContent-Length: 5\r\n\r\nlater", version, header);
+	fd = raw_connect(f, text);
+	event_base_dispatch(f->base);
+	*exchange = waiting;
+	return fd;
+}
+
+static const struct http_answer stream_head = { .status = 200, .type = "text/x", .fields = "X: y\r\n" };
+
+/* An answer in pieces: in chunks, and the connection goes on; or up to its end, for who knows no chunks. */
+static void test_stream(void **state)
+{
+	struct place *f = *state;
+	struct http_exchange *exchange;
+	char header[200], text[400];
+	int fd = ask_for_later(f, "1.1", &exchange);
+
+	assert_false(http_server_push(exchange, "early", 5));
+	assert_true(http_server_begin(exchange, &stream_head));
+	raw_expect(f, fd,
+		"Connection: keep-alive\r\nContent-Type: text/x\r\nX: y\r\nTransfer-Encoding: chunked\r\n\r\n");
+	assert_true(http_server_push(exchange, "first", 5) && http_server_push(exchange, "", 0));
+	raw_expect(f, fd, "5\r\nfirst\r\n");
+	assert_true(http_server_is_heard(exchange));
+	assert_true(http_server_push(exchange, "0123456789abcdef", 16));
+	http_server_end(exchange);
+	raw_expect(f, fd, "10\r\n0123456789abcdef\r\n0\r\n\r\n");
+	place_authorization(f, header);
+	snprintf(text, sizeof text, "POST / HTTP/1.1\r\n%sContent-Length: 4\r\n\r\nbody", header);
+	raw_send(fd, text);
+	raw_expect(f, fd, "/ body");
+	close(fd);
+
+	fd = ask_for_later(f, "1.0", &exchange);
+	assert_true(http_server_begin(exchange, &stream_head) && http_server_push(exchange, "piece", 5));
+	raw_expect(f, fd, "X: y\r\n\r\npiece");
+	http_server_end(exchange);
+	raw_expect(f, fd, NULL);
+	close(fd);
+}
+
+/* Who has gone is found out, and so is who does not read, of whom no more waits than may. */
+static void test_stream_unheard(void **state)
+{
+	struct place *f = *state;
+	struct http_exchange *exchange;
+	static char piece[HTTP_STREAM_MAX / 4];
+	size_t pushed = 0;
+	int fd = ask_for_later(f, "1.1", &exchange);
+
+	assert_true(http_server_begin(exchange, &stream_head));
+	close(fd);
+	for (int turn = 0; turn < 60000 && http_server_is_heard(exchange); turn++) {
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+		usleep(1000);
+	}
+	assert_false(http_server_is_heard(exchange) || http_server_push(exchange, "x", 1));
+	http_server_end(exchange);
+
+	fd = ask_for_later(f, "1.1", &exchange);
+	assert_true(http_server_begin(exchange, &stream_head));
+	/* The system's own buffers take some megabytes first. */
+	while (http_server_push(exchange, piece, sizeof piece)) {
+		pushed += sizeof piece;
+		assert_true(pushed < 64 << 20);
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+	}
+	assert_false(http_server_is_heard(exchange));
+	http_server_end(exchange);
+	event_base_loop(f->base, EVLOOP_NONBLOCK);
+	close(fd);
+
+	fd = ask_for_later(f, "1.1", &exchange);
+	assert_true(http_server_begin(exchange, &stream_head));
+	http_server_free(f->server);
+	f->server = NULL;
+	assert_false(http_server_push(exchange, "x", 1));
+	http_server_end(exchange);
+	raw_expect(f, fd, NULL);
+	close(fd);
+}
+
+/* Several endpoints, whoever asks: by path and method, with whom the owner does not admit left out, and HEAD. */
+static void answer_first(void *context, const struct http_request *request, struct http_exchange *exchange)
+{
+	struct http_answer answer = { .status = 200, .type = "text/plain", .fields = "A: b\r\n" };
+
+	(void)context;
+	assert_true(request->is_local);
+	buf_put_text(&answer.body, request->query);
+	http_server_answer(exchange, &answer);
+}
+
+static bool is_b(const char *path)
+{
+	return strcmp(path, "/b") == 0;
+}
+
+static int admits(void *context, const struct http_request *request)
+{
+	(void)context;
+	return strcmp(request->query, "no") == 0 ? 403 : 0;
+}
+
+static void test_endpoints(void **state)
+{
+	static const char *const loopback[] = { "127.0.0.1" };
+	struct place *f = *state;
+	const struct http_endpoint endpoints[] = {
+		f->endpoint,
+		{ .method = "GET", .has_path = is_b, .handle = answer_first },
+		{ .method = "POST", .has_path = is_b, .body_max = 1, .handle = answer_first },
+	};
+	const struct http_server_config config = {
+		.name = "Test",
+		.binds = loopback,
+		.bind_count = 1,
+		.port = f->port,
+		.is_open = true,
+		.fields = "All: of them\r\n",
+		.admits = admits,
+		.endpoints = endpoints,
+		.endpoint_count = 3,
+		.only = "not so\n",
+	};
+	int fd;
+
+	http_server_free(f->server);
+	f->server = http_server_new(f->base, &config, NULL);
+	assert_non_null(f->server);
+	assert_false(file_exists(f->cookie));
+	fd = raw_connect(f, "GET /b?que%20ry HTTP/1.1\r\n\r\n");
+	raw_expect(f, fd, "All: of them\r\nContent-Type: text/plain\r\nA: b\r\nContent-Length: 8\r\n\r\nque%20ry");
+	raw_send(fd, "HEAD /b?query HTTP/1.1\r\n\r\nGET /b?next HTTP/1.1\r\n\r\n");
+	raw_expect(f, fd, "Content-Length: 5\r\n\r\nHTTP/1.1 200 OK\r\n");
+	close(fd);
+	raw_check(f, "POST /b HTTP/1.1\r\nContent-Length: 1\r\n\r\nx", "200");
+	raw_check(f, "POST /b HTTP/1.1\r\nContent-Length: 2\r\n\r\nxx", "413");
+	raw_check(f, "POST / HTTP/1.1\r\nContent-Length: 2\r\n\r\nxx", "200");
+	raw_check(f, "GET /b?no HTTP/1.1\r\n\r\n", "403");
+	raw_check(f, "GET /c HTTP/1.1\r\n\r\n", "404");
+	raw_check(f, "HEAD /a HTTP/1.1\r\n\r\n", "405");
+	raw_check(f, "DELETE /b HTTP/1.1\r\n\r\n", "405");
+	fd = raw_connect(f, "GET / HTTP/1.1\r\n\r\n");
+	raw_expect(f, fd, "Content-Type: text/plain\r\nAllow: POST\r\nContent-Length: 7\r\n\r\nnot so");
+	close(fd);
+	fd = raw_connect(f, "PUT / HTTP/1.1\r\n\r\n");
+	raw_expect(f, fd, "All: of them\r\nContent-Type: text/plain\r\nAllow: POST, GET\r\n");
+	close(fd);
+}
+
 static void test_free_while_waiting(void **state)
 {
 	struct place *f = *state;
@@ -444,6 +602,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_hang_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stop, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_answer_while_closing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stream_unheard, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_endpoints, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_waiting, setup, teardown),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
