@@ -2,6 +2,7 @@
 #include "calls/show.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "consensus/coinbase.h"
@@ -10,6 +11,7 @@
 #include "consensus/reward.h"
 #include "consensus/spec.h"
 #include "crypto/address.h"
+#include "util/mem.h"
 #include "util/warning.h"
 
 json_t *show_address(const struct spec *spec, const uint8_t key[32])
@@ -383,33 +385,21 @@ json_t *show_proof(const struct spec *spec, const struct header *header)
 	return shown;
 }
 
-/* The reward of proof `i`, 0 being the block's own. The coinbase pays those that earned something in their order: `at`
- * is the output that comes next. */
-static int64_t show_take_reward(const struct block *block, size_t i, size_t *output_at)
-{
-	const struct header *proof_header = block_proof(block, i);
-	const struct tx *coinbase = block->txs[0];
-	bool is_paid = *output_at < coinbase->output_count &&
-		script_pays(&coinbase->outputs[*output_at].script, proof_header->miner);
-
-	return is_paid ? coinbase->outputs[(*output_at)++].amount : 0;
-}
-
 void show_sum_payments(const struct spec *spec, uint32_t height, const struct block *block,
 	struct show_payments *payments)
 {
-	const struct tx *coinbase = block->txs[0];
-	struct coinbase_parts paid_parts;
-	size_t output_at = 0;
+	struct coinbase_payment *paid = mem_alloc(block->txs[0]->output_count * sizeof *paid);
+	const size_t paid_count = coinbase_payments(spec, block, height, paid);
+	int64_t *const sums[] = {
+		[COINBASE_PROOF] = &payments->miners,
+		[COINBASE_DATA] = &payments->data,
+		[COINBASE_RUN] = &payments->runs,
+	};
 
-	coinbase_part(spec, coinbase, height, &paid_parts);
 	*payments = (struct show_payments){ 0, 0, 0 };
-	for (size_t i = 0; i < block_proof_count(block); i++)
-		payments->miners += show_take_reward(block, i, &output_at);
-	for (; output_at < paid_parts.runs; output_at++)
-		payments->data += coinbase->outputs[output_at].amount;
-	for (; output_at < paid_parts.outcome; output_at++)
-		payments->runs += coinbase->outputs[output_at].amount;
+	for (size_t i = 0; i < paid_count; i++)
+		*sums[paid[i].pays] += paid[i].output->amount;
+	free(paid);
 }
 
 json_t *show_block_proof(const struct spec *spec, const struct index_entry *entry, const struct block *block,
@@ -447,51 +437,43 @@ static json_t *show_payment(const struct spec *spec, const char *payee, const st
 	return shown;
 }
 
-/* Of the child of a merge: what it paid the round's runs, seat by seat. */
-static json_t *show_run_payments(const struct spec *spec, const struct tx *coinbase, uint32_t height,
-	const struct coinbase_parts *paid_parts)
-{
-	json_t *runs_shown = json_array();
-	size_t output_at = paid_parts->runs;
-
-	for (uint32_t i = 0; i < paid_parts->merge.seats && output_at < paid_parts->outcome; i++) {
-		const uint32_t seat_height = spec_seat_height(spec, height - 1, i);
-		json_t *payment_shown;
-
-		if (!merge_statement_is_true(&paid_parts->merge, i) || reward_run(spec, seat_height, 1) == 0)
-			continue;
-		payment_shown = show_payment(spec, "miner", &coinbase->outputs[output_at++]);
-		json_object_set_new(payment_shown, "seat", json_integer(seat_height));
-		json_array_append_new(runs_shown, payment_shown);
-	}
-	return runs_shown;
-}
-
-/* Proofs with what the coinbase paid them, then what it paid for data, and for runs. Amounts of zero have no output, so
- * each output belongs to the next proof whose key it pays. */
+/* Proofs with what the coinbase paid them, then what it paid for data, and for runs. */
 static void show_add_rewards(json_t *shown, const struct spec *spec, const struct index_entry *entry,
 	const struct block *block)
 {
-	const struct tx *coinbase = block->txs[0];
-	json_t *proofs_shown = json_array(), *late_shown = json_array(), *data_shown = json_array();
+	struct coinbase_payment *paid = mem_alloc(block->txs[0]->output_count * sizeof *paid);
+	const size_t paid_count = coinbase_payments(spec, block, entry->height, paid);
+	json_t *proofs_shown = json_array(), *late_shown = json_array(), *data_shown = json_array(),
+	       *runs_shown = json_array();
 	struct coinbase_parts paid_parts;
-	size_t output_at = 0;
+	size_t at = 0;
 
-	coinbase_part(spec, coinbase, entry->height, &paid_parts);
 	for (size_t i = 0; i < block_proof_count(block); i++) {
+		const bool is_paid = at < paid_count && paid[at].pays == COINBASE_PROOF && paid[at].number == i;
 		json_t *proof_shown = show_block_proof(spec, entry, block, i);
 
-		json_object_set_new(proof_shown, "reward", json_amount(show_take_reward(block, i, &output_at)));
+		json_object_set_new(proof_shown, "reward", json_amount(is_paid ? paid[at].output->amount : 0));
 		json_array_append_new(i < block_body_count(block) ? proofs_shown : late_shown, proof_shown);
+		at += is_paid;
 	}
-	for (; output_at < paid_parts.runs; output_at++)
-		json_array_append_new(data_shown, show_payment(spec, "owner", &coinbase->outputs[output_at]));
+	for (; at < paid_count && paid[at].pays == COINBASE_DATA; at++)
+		json_array_append_new(data_shown, show_payment(spec, "owner", paid[at].output));
+	for (; at < paid_count; at++) {
+		json_t *payment_shown = show_payment(spec, "miner", paid[at].output);
+
+		json_object_set_new(payment_shown, "seat",
+			json_integer(spec_seat_height(spec, entry->height - 1, (uint32_t)paid[at].number)));
+		json_array_append_new(runs_shown, payment_shown);
+	}
 	json_object_set_new(shown, "proofs", proofs_shown);
 	json_object_set_new(shown, "late", late_shown);
 	json_object_set_new(shown, "data_payments", data_shown);
+	/* Of the child of a merge, be it that nobody was paid. */
+	coinbase_part(spec, block->txs[0], entry->height, &paid_parts);
 	if (paid_parts.merge.seats > 0)
-		json_object_set_new(shown, "run_payments",
-			show_run_payments(spec, coinbase, entry->height, &paid_parts));
+		json_object_set(shown, "run_payments", runs_shown);
+	json_decref(runs_shown);
+	free(paid);
 }
 
 json_t *show_block(struct chain *chain, const struct index_entry *entry, const struct block *block, int verbosity)

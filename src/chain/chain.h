@@ -276,6 +276,17 @@ struct coin_stats {
 	int64_t amount;
 };
 void chain_coin_stats(struct chain *chain, struct coin_stats *stats);
+/* The coins that a block took which is connected, or was once: by each input of its transactions, in their order, then
+ * of each seat that it struck (`tx` NULL). For an index beside the chain's. False with the error set if the record
+ * cannot be read, or is not that of this block; some may have been visited then. */
+struct spent_coin {
+	const struct tx *tx;      /* that spends it; NULL: it was struck */
+	struct outpoint outpoint; /* where it came from */
+	struct coin coin;         /* borrowed for the time of the visit */
+};
+typedef void chain_visit_spent(void *context, size_t tx_index, const struct spent_coin *spent);
+bool chain_read_spent(struct chain *chain, const struct index_entry *entry, const struct block *block,
+	chain_visit_spent *visit, void *context, struct errmsg *err);
 /* Where a confirmed transaction of the active chain is (kept for every transaction). */
 const struct index_entry *chain_find_tx(struct chain *chain, const uint8_t txid[32], const struct tx **tx);
 /* The block of the active chain that holds a proof, and its place there, as of block_proof. */

@@ -780,6 +780,71 @@ bool connect_undo_tip(struct chain *chain, struct errmsg *err)
 	return undone;
 }
 
+/* --- what a block took, for others --- */
+
+static bool connect_visit_inputs(const struct chain *chain, const struct block *block, struct reader *spent_reader,
+	chain_visit_spent *visit, void *context)
+{
+	for (size_t i = 1; i < block->tx_count; i++)
+		for (size_t j = 0; j < connect_coins_taken(chain, block->txs[i]); j++) {
+			struct spent_coin spent = { .tx = block->txs[i], .outpoint = block->txs[i]->inputs[j].prev };
+			const bool is_coin = coin_read(spent_reader, &spent.coin);
+
+			if (is_coin)
+				visit(context, i, &spent);
+			chain_coin_clear(&spent.coin);
+			if (!is_coin)
+				return false;
+		}
+	return true;
+}
+
+/* As many as connect_strike wrote. */
+static bool connect_visit_struck(const struct index_entry *parent, size_t tx_count, struct reader *spent_reader,
+	chain_visit_spent *visit, void *context)
+{
+	struct block_outcome merge_outcome;
+	size_t struck_count;
+
+	if (chain_outcome(parent, &merge_outcome)->merge.seats == 0)
+		return reader_done(spent_reader);
+	struck_count = reader_compact(spent_reader);
+	for (size_t i = 0; i < struck_count && spent_reader->ok; i++) {
+		struct spent_coin struck = { .tx = NULL };
+
+		reader_copy(spent_reader, struck.outpoint.txid, sizeof struck.outpoint.txid);
+		if (coin_read(spent_reader, &struck.coin))
+			visit(context, tx_count + i, &struck);
+		chain_coin_clear(&struck.coin);
+	}
+	return reader_done(spent_reader);
+}
+
+bool chain_read_spent(struct chain *chain, const struct index_entry *entry, const struct block *block,
+	chain_visit_spent *visit, void *context, struct errmsg *err)
+{
+	struct reader record_reader, spent_reader;
+	struct buf undo_record;
+	size_t spent_size;
+	bool is_read;
+
+	if (entry->parent == NULL)
+		return true;
+	buf_init(&undo_record);
+	is_read = record_file_read(chain->undos, RECORD_UNDO, &entry_full(entry)->undo, &undo_record, err);
+	if (is_read) {
+		reader_init(&record_reader, undo_record.data, undo_record.size);
+		spent_size = (size_t)reader_compact_any(&record_reader);
+		reader_init(&spent_reader, reader_bytes(&record_reader, spent_size), record_reader.ok ? spent_size : 0);
+		is_read = (connect_visit_inputs(chain, block, &spent_reader, visit, context) &&
+				  connect_visit_struck(entry->parent, block->tx_count, &spent_reader, visit,
+					  context)) ||
+			errmsg_set(err, "The undo data of a block are damaged: start with -reindex");
+	}
+	buf_clear(&undo_record);
+	return is_read;
+}
+
 /* --- refusal --- */
 
 /* For good, and with all that descends from it: none of these can be right any more. What is in the database is marked

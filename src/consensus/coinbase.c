@@ -248,3 +248,29 @@ void coinbase_part(const struct spec *spec, const struct tx *coinbase, uint32_t 
 			reward_run(spec, spec_seat_height(spec, height - 1, i), 1) > 0)
 			parts->runs--;
 }
+
+/* Amounts of zero have no output: each belongs to the next proof whose key it pays, and what is left before those of
+ * runs is for data. */
+size_t coinbase_payments(const struct spec *spec, const struct block *block, uint32_t height,
+	struct coinbase_payment payments[])
+{
+	const struct tx *coinbase = block->txs[0];
+	struct coinbase_parts parts;
+	size_t paid = 0;
+
+	coinbase_part(spec, coinbase, height, &parts);
+	for (size_t i = 0; i < block_proof_count(block) && paid < parts.runs; i++)
+		if (script_pays(&coinbase->outputs[paid].script, block_proof(block, i)->miner)) {
+			payments[paid] = (struct coinbase_payment){ COINBASE_PROOF, i, &coinbase->outputs[paid] };
+			paid++;
+		}
+	for (; paid < parts.runs; paid++)
+		payments[paid] = (struct coinbase_payment){ COINBASE_DATA, 0, &coinbase->outputs[paid] };
+	for (uint32_t seat = 0; seat < parts.merge.seats && paid < parts.outcome; seat++)
+		if (merge_statement_is_true(&parts.merge, seat) &&
+			reward_run(spec, spec_seat_height(spec, height - 1, seat), 1) > 0) {
+			payments[paid] = (struct coinbase_payment){ COINBASE_RUN, seat, &coinbase->outputs[paid] };
+			paid++;
+		}
+	return paid;
+}

@@ -33,4 +33,15 @@ struct coinbase_parts {
 };
 void coinbase_part(const struct spec *spec, const struct tx *coinbase, uint32_t height, struct coinbase_parts *parts);
 
+/* What each of its outputs before `outcome` pays for, in their order: for people, and for who keeps books. */
+enum coinbase_pays { COINBASE_PROOF, COINBASE_DATA, COINBASE_RUN };
+struct coinbase_payment {
+	enum coinbase_pays pays;
+	size_t number; /* the proof, of block_proof; the seat of the merged round; of data nothing */
+	const struct tx_output *output;
+};
+/* Into `payments`, which has room for as many as the coinbase has outputs; how many there are. */
+size_t coinbase_payments(const struct spec *spec, const struct block *block, uint32_t height,
+	struct coinbase_payment payments[]);
+
 #endif
