@@ -42,6 +42,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_summary_add(table, parts);
 	calls_curve_add(table, parts->chain);
 	calls_blocks_add(table, parts->chain);
+	calls_people_add(table, parts);
 	calls_search_add(table, parts->chain);
 	calls->text = calls_text_new(table, parts->chain, parts->queue);
 	calls->model = calls_model_new(table, parts->chain, parts->queue, parts->settings);

@@ -9,6 +9,7 @@
 
 #include "chain/chain.h"
 #include "config/settings.h"
+#include "explorer/explorer.h"
 #include "net/net.h"
 #include "rpc/table.h"
 #include "util/queue.h"
@@ -26,6 +27,7 @@ struct calls_parts {
 	struct chain *chain;
 	struct net *net;
 	struct wallets *wallets;
+	struct explorer *explorer; /* NULL with -explorer=0 */
 	struct miner *miner;
 	struct auditor *auditor;
 	struct runner *runner;
@@ -59,6 +61,7 @@ void calls_mining_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_audit_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_curve_add(struct rpc_table *table, struct chain *chain);
 void calls_blocks_add(struct rpc_table *table, struct chain *chain);
+void calls_people_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_search_add(struct rpc_table *table, struct chain *chain);
 void calls_summary_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_wallet_add(struct rpc_table *table, struct wallets *wallets);

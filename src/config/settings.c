@@ -83,6 +83,8 @@ static const struct option_spec settings_table[] = {
 		"How long a connection may take to say who it is and what it wants; one to the page likewise.",
 		"JSON-RPC server", "30", 0 },
 
+	{ "explorer", NULL, "Keep an index of what every address has, gave and earned, for whoever looks.",
+		"Page in the browser", "1", 0 },
 	{ "web", NULL, "Serve a page for a browser, which shows what the node does.", "Page in the browser", "1", 0 },
 	{ "webport", "<port>", "Port of the page (default: that of the JSON-RPC server, and 10).",
 		"Page in the browser", NULL, 0 },

@@ -17,6 +17,7 @@
 
 #include "calls/calls.h"
 #include "chain/chain.h"
+#include "explorer/explorer.h"
 #include "http/server.h"
 #include "ml/backend.h"
 #include "ml/kernel/engine.h"
@@ -58,6 +59,7 @@ struct node {
 	struct http_server *server;
 	struct web *web;
 	struct chain *chain;
+	struct explorer *explorer; /* NULL too with -explorer=0 */
 	struct wallets *wallets;
 	struct net *net;
 	size_t max_open; /* connections to peers, of any kind */
@@ -177,6 +179,7 @@ static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 {
 	struct node *node = arg;
 	struct errmsg node_err;
+	bool is_behind;
 
 	(void)fd;
 	(void)what;
@@ -186,7 +189,10 @@ static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 	journal_tick(&node->journal);
 	if (!node_import_blocks(node, &node_err))
 		log_error("%s", node_err.text);
-	if (wallets_tick(node->wallets))
+	is_behind = wallets_tick(node->wallets);
+	if (node->explorer != NULL && explorer_tick(node->explorer))
+		is_behind = true;
+	if (is_behind)
 		event_active(node->tick, EV_TIMEOUT, 0);
 }
 
@@ -368,6 +374,15 @@ static bool node_open_chain(struct node *node, struct errmsg *err)
 	return true;
 }
 
+static void node_open_explorer(struct node *node)
+{
+	char *node_explorer_folder = path_join(node->settings->datadir.data, "explorer");
+
+	node->explorer = explorer_open(node->chain, node_explorer_folder,
+		options_bool(node->settings->options, "reindex"));
+	free(node_explorer_folder);
+}
+
 static bool node_open_wallets(struct node *node, struct errmsg *err)
 {
 	const struct settings *node_settings = node->settings;
@@ -519,6 +534,7 @@ static void node_add_calls(struct node *node)
 		.chain = node->chain,
 		.net = node->net,
 		.wallets = node->wallets,
+		.explorer = node->explorer,
 		.miner = node->miner,
 		.auditor = node->auditor,
 		.runner = node->runner,
@@ -542,6 +558,8 @@ static bool node_open(struct node *node, struct errmsg *err)
 		!node_open_server(node, err) || !node_open_chain(node, err) || !node_open_wallets(node, err) ||
 		!node_open_net(node, err) || !node_open_work(node, err))
 		return false;
+	if (options_bool(node->settings->options, "explorer"))
+		node_open_explorer(node);
 	node_add_calls(node);
 	web_begin(node->web, node->chain, node->runner);
 	rpc_table_set_warmup(node->table, NULL);
@@ -607,6 +625,8 @@ static void node_close_loop(struct node *node)
 static void node_close(struct node *node)
 {
 	node_close_work(node);
+	if (node->explorer != NULL)
+		explorer_close(node->explorer);
 	if (node->wallets != NULL)
 		wallets_free(node->wallets);
 	if (node->chain != NULL)
