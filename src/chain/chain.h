@@ -355,9 +355,15 @@ const struct index_entry *chain_fork_point(const struct chain *chain, const uint
  * from are in memory: chain_audit_missing gives one that is not, to be asked for (chain_state_at), or NULL. */
 const struct index_entry *chain_audit_missing(struct chain *chain, const struct index_entry *entry);
 /* Gathers on the loop what a verify job needs for a verified block whose bytes are here; every proof will be executed
- * again. The caller ends it with verify_job_clear and free. NULL with the error set if the
- * block or a dataset is missing, or the files are damaged: bodies that are kept must hash to their digests. */
-struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct errmsg *err);
+ * again. NULL with the error set if the block or a dataset is missing. */
+struct chain_audit;
+struct chain_audit *chain_audit_new(struct chain *chain, const struct index_entry *entry, struct errmsg *err);
+/* The rest, which is large, on any thread and before the job is run. False with the error set if files are damaged:
+ * bodies that are kept must hash to their digests, bytes of runs to their roots. */
+bool chain_audit_read(struct chain_audit *audit, struct errmsg *err);
+struct verify_job *chain_audit_job(struct chain_audit *audit); /* the audit's */
+/* On the loop, and not after chain_close. What was found damaged is believed from then on. */
+void chain_audit_free(struct chain_audit *audit);
 
 /* Reads a file of serialised blocks, each  magic 4 | u32 size | block of doc/protocol.md section 8, and adds each of
  * them

@@ -12,8 +12,9 @@
 struct audit {
 	struct audit *next;
 	struct auditor *auditor;
-	size_t only;            /* index of the one proof wanted, or SIZE_MAX */
-	struct verify_job *job; /* NULL until the parent's state is there */
+	size_t only;               /* index of the one proof wanted, or SIZE_MAX */
+	struct chain_audit *given; /* NULL until the parent's state is there */
+	struct errmsg unread;      /* what of it could not be read; "": all was */
 	bool begun;
 	struct verdict verdict; /* of the update; state and all */
 	struct audit_report report;
@@ -31,11 +32,9 @@ struct auditor {
 
 static void audit_release(struct audit *audit)
 {
-	if (audit->job != NULL) {
-		verify_job_clear(audit->job);
-		free(audit->job);
-		audit->job = NULL;
-	}
+	if (audit->given != NULL)
+		chain_audit_free(audit->given);
+	audit->given = NULL;
 	state_unref(audit->verdict.state);
 	audit->verdict.state = NULL;
 }
@@ -61,14 +60,16 @@ static void audit_fail(struct audit *audit, const char *why)
 	audit_answer(audit);
 }
 
-/* On the worker. Every proof is executed, whatever the chain keeps of it; then the update, which needs them all right.
- */
+/* On the worker, which reads first what may be gigabytes. Every proof is executed, whatever the chain keeps of it; then
+ * the update, which needs them all right. */
 static void audit_run(void *arg)
 {
 	struct audit *audit = arg;
-	struct verify_job *job = audit->job;
+	struct verify_job *job = chain_audit_job(audit->given);
 	struct audit_report *audit_report = &audit->report;
 
+	if (!chain_audit_read(audit->given, &audit->unread))
+		return;
 	audit_report->proofs_right = true;
 	for (size_t i = 0; i < audit_report->proof_count && !atomic_load(&job->cancel); i++) {
 		struct audit_proof *audit_proof = &audit_report->proofs[i];
@@ -148,8 +149,12 @@ static void audit_done(void *arg, bool cancelled)
 	struct audit *audit = arg;
 	struct audit_report *audit_report = &audit->report;
 
-	if (cancelled || audit->auditor->closed || atomic_load(&audit->job->cancel)) {
+	if (cancelled || audit->auditor->closed || atomic_load(&chain_audit_job(audit->given)->cancel)) {
 		audit_fail(audit, chain_last_words(audit->auditor->chain));
+		return;
+	}
+	if (audit->unread.text[0] != 0) {
+		audit_fail(audit, audit->unread.text);
 		return;
 	}
 	audit_report->valid = audit_report->proofs_right;
@@ -178,7 +183,7 @@ static void audit_done(void *arg, bool cancelled)
 
 static void audit_fill_proofs(struct audit *audit)
 {
-	const struct verify_job *job = audit->job;
+	const struct verify_job *job = chain_audit_job(audit->given);
 	struct audit_report *audit_report = &audit->report;
 	bool one_proof = audit->only != SIZE_MAX;
 
@@ -203,12 +208,12 @@ static void audit_start(struct audit *audit)
 	struct auditor *auditor = audit->auditor;
 	struct errmsg audit_err = { "" };
 
-	audit->job = chain_audit_job(auditor->chain, audit->report.entry, &audit_err);
-	if (audit->job == NULL) {
+	audit->given = chain_audit_new(auditor->chain, audit->report.entry, &audit_err);
+	if (audit->given == NULL) {
 		audit_fail(audit, audit_err.text);
 		return;
 	}
-	if (audit->only != SIZE_MAX && audit->only >= audit->job->proof_count) {
+	if (audit->only != SIZE_MAX && audit->only >= chain_audit_job(audit->given)->proof_count) {
 		audit_fail(audit, "the block has fewer proofs");
 		return;
 	}
@@ -283,8 +288,8 @@ void auditor_close(struct auditor *auditor)
 {
 	auditor->closed = true;
 	for (struct audit *audit = auditor->audits; audit != NULL; audit = audit->next) {
-		if (audit->job != NULL)
-			atomic_store(&audit->job->cancel, true);
+		if (audit->given != NULL)
+			atomic_store(&chain_audit_job(audit->given)->cancel, true);
 	}
 	queue_leave(auditor->queue, auditor);
 	event_free(auditor->begin);

@@ -26,7 +26,7 @@ struct audit_proof {
 
 struct audit_report {
 	const struct index_entry *entry;
-	char error[256];            /* the audit could not be made, and nothing else here counts; else "" */
+	char error[512];            /* the audit could not be made, and nothing else here counts; else "" */
 	bool closing;               /* because the node is shutting down */
 	struct audit_proof *proofs; /* own first, then loose in order; the one asked for if only one was */
 	size_t proof_count;

@@ -34,25 +34,34 @@ const struct index_entry *chain_audit_missing(struct chain *chain, const struct 
 	return missing_state != NULL ? &missing_state->entry : NULL;
 }
 
-/* On the loop: it is asked for by people. */
-static bool recheck_round(struct chain *chain, const struct full_entry *full, const struct block *audited,
-	struct verify_job *audit_job, struct errmsg *err)
-{
-	struct round_inputs audit_inputs;
-	bool gathered = round_inputs_gather(chain, full, audited, false, &audit_inputs, &audit_job->round, NULL, err) &&
-		round_inputs_read(chain->spec, &audit_inputs, &audit_job->round, err);
+/* The entry as it was on the loop, for the thread that reads: pruning may change where its bodies are. */
+struct chain_audit {
+	struct chain *chain;
+	struct full_entry full;
+	struct round_inputs inputs;
+	struct verify_job job;
+	bool is_lost; /* one of the inputs */
+};
 
-	round_inputs_clear(&audit_inputs);
-	return gathered;
+static bool recheck_gather(struct chain_audit *audit, const struct full_entry *full, const struct block *audited,
+	struct errmsg *err)
+{
+	struct chain *chain = audit->chain;
+	struct block_outcome audit_outcome;
+
+	if (recheck_missing_state(chain, full, audited) != NULL)
+		return errmsg_set(err, "a model state that the block starts from is not in memory");
+	return step_inputs_block(chain, full, audited, states_get(chain->states, entry_parent(full)), false,
+		       &audit->job, &audit_outcome, NULL, err) &&
+		round_inputs_gather(chain, full, audited, false, &audit->inputs, &audit->job.round, NULL, err);
 }
 
 /* Nothing that an earlier run found out is believed: no body, no benchmark. */
-struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
+struct chain_audit *chain_audit_new(struct chain *chain, const struct index_entry *entry, struct errmsg *err)
 {
 	const struct full_entry *full = entry_full(entry);
-	struct block_outcome audit_outcome;
-	struct verify_job *audit_job;
 	const struct block *audited;
+	struct chain_audit *audit;
 
 	if (entry->parent == NULL || !entry_verified(entry)) {
 		errmsg_set(err, "The block has not been verified");
@@ -60,29 +69,56 @@ struct verify_job *chain_audit_job(struct chain *chain, const struct index_entry
 	}
 	if (chain_is_pruned(chain, entry->height, err))
 		return NULL;
-	/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
-	audited = block_records_read(chain->blocks, chain->spec, full, full->bodies.size != 0, err);
+	audited = block_records_read(chain->blocks, chain->spec, full, false, err);
 	if (audited == NULL) {
 		halt_name_remedy(err);
 		return NULL;
 	}
-	if (recheck_missing_state(chain, full, audited) != NULL) {
-		errmsg_set(err, "a model state that the block starts from is not in memory");
-		block_unref(audited);
-		return NULL;
-	}
-	audit_job = mem_calloc(1, sizeof *audit_job);
-	if (!step_inputs_block(chain, full, audited, states_get(chain->states, entry_parent(full)), false, audit_job,
-		    &audit_outcome, NULL, err)) {
-		free(audit_job);
-		audit_job = NULL;
-	} else if (!recheck_round(chain, full, audited, audit_job, err)) {
-		verify_job_clear(audit_job);
-		free(audit_job);
-		audit_job = NULL;
+	audit = mem_calloc(1, sizeof *audit);
+	audit->chain = chain;
+	audit->full = *full;
+	if (!recheck_gather(audit, full, audited, err)) {
+		chain_audit_free(audit);
+		audit = NULL;
 	}
 	block_unref(audited);
-	return audit_job;
+	return audit;
+}
+
+/* The bodies will be made again, but that those on disk are what they should be is part of the audit. */
+static bool recheck_bodies(const struct chain_audit *audit, struct errmsg *err)
+{
+	const struct block *with_bodies;
+
+	if (audit->full.bodies.size == 0)
+		return true;
+	with_bodies = block_records_read(audit->chain->blocks, audit->chain->spec, &audit->full, true, err);
+	if (with_bodies == NULL)
+		halt_name_remedy(err);
+	block_unref(with_bodies);
+	return with_bodies != NULL;
+}
+
+bool chain_audit_read(struct chain_audit *audit, struct errmsg *err)
+{
+	if (!recheck_bodies(audit, err))
+		return false;
+	audit->is_lost = !round_inputs_read(audit->chain->spec, &audit->inputs, &audit->job.round, err);
+	return !audit->is_lost;
+}
+
+struct verify_job *chain_audit_job(struct chain_audit *audit)
+{
+	return &audit->job;
+}
+
+void chain_audit_free(struct chain_audit *audit)
+{
+	if (audit->is_lost)
+		round_inputs_lose(audit->chain->blobs, &audit->inputs);
+	round_inputs_clear(&audit->inputs);
+	verify_job_clear(&audit->job);
+	free(audit);
 }
 
 uint8_t *chain_run_windows(struct chain *chain, uint32_t dataset, const uint8_t segment_seed[32], struct errmsg *err)

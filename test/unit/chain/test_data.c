@@ -588,6 +588,7 @@ static void test_false_blocks(void **unused)
 static void test_audit(void **unused)
 {
 	struct block_outcome did;
+	struct chain_audit *audit;
 	struct verify_job *job;
 	struct verdict verdict;
 	struct errmsg err;
@@ -602,8 +603,10 @@ static void test_audit(void **unused)
 		const struct index_entry *entry = chain_at(h.chain, height);
 
 		assert_null(chain_audit_missing(h.chain, entry));
-		job = chain_audit_job(h.chain, entry, &err);
-		assert_non_null(job);
+		audit = chain_audit_new(h.chain, entry, &err);
+		assert_non_null(audit);
+		assert_true(chain_audit_read(audit, &err));
+		job = chain_audit_job(audit);
 		assert_int_equal(job->proof_count, 1 + entry->loose_count);
 		assert_null(job->proofs[0].delta);
 		verify_run(job, &verdict);
@@ -611,9 +614,15 @@ static void test_audit(void **unused)
 		assert_memory_equal(state_root(verdict.state), entry->model_root_after, 32);
 		assert_int_equal(verdict.outcome.slot[0].value, chain_outcome(entry, &did)->outcome.slot[0].value);
 		state_unref(verdict.state);
-		verify_job_clear(job);
-		free(job);
+		chain_audit_free(audit);
 	}
+	/* The bodies are not read by who gathers. */
+	audit = chain_audit_new(h.chain, chain_at(h.chain, 5), &err);
+	assert_non_null(audit);
+	helper_flip(&h, "blocks/blk00000.dat", (long)entry_full(chain_at(h.chain, 5))->bodies.offset + 100);
+	assert_false(chain_audit_read(audit, &err));
+	assert_non_null(strstr(err.text, "-reindex"));
+	chain_audit_free(audit);
 	helper_stop(&h);
 }
 

@@ -347,6 +347,7 @@ static void test_audit(void **unused)
 {
 	const struct index_entry *missing;
 	struct header lost[4];
+	struct chain_audit *audit;
 	struct verify_job *job;
 	struct verdict verdict;
 	struct errmsg err;
@@ -359,15 +360,17 @@ static void test_audit(void **unused)
 	offer_late(&h, lost, 4, NULL);
 	helper_close(&h);
 	helper_open(&h);
-	assert_null(chain_audit_job(h.chain, chain_tip(h.chain), &err));
+	assert_null(chain_audit_new(h.chain, chain_tip(h.chain), &err));
 	while ((missing = chain_audit_missing(h.chain, chain_tip(h.chain))) != NULL) {
 		assert_null(chain_state_at(h.chain, missing, on_state, NULL));
 		helper_settle(&h);
 		assert_non_null(wanted_state);
 		state_unref(wanted_state);
 	}
-	job = chain_audit_job(h.chain, chain_tip(h.chain), &err);
-	assert_non_null(job);
+	audit = chain_audit_new(h.chain, chain_tip(h.chain), &err);
+	assert_non_null(audit);
+	assert_true(chain_audit_read(audit, &err));
+	job = chain_audit_job(audit);
 	assert_int_equal(job->proof_count, 5);
 	assert_int_equal(job->body_count, 1);
 	for (size_t i = 0; i < 5; i++)
@@ -377,8 +380,7 @@ static void test_audit(void **unused)
 	assert_int_equal(atomic_load(&job->steps_done), 5);
 	assert_memory_equal(state_root(verdict.state), chain_tip(h.chain)->model_root_after, 32);
 	state_unref(verdict.state);
-	verify_job_clear(job);
-	free(job);
+	chain_audit_free(audit);
 	helper_stop(&h);
 }
 

@@ -159,7 +159,7 @@ static void test_answers(void **unused)
 		buf_clear(&exported);
 		assert_int_equal(chain_is_pruned(h.chain, height, &err), is_pruned);
 	}
-	assert_null(chain_audit_job(h.chain, chain_at(h.chain, STRIDE), &err));
+	assert_null(chain_audit_new(h.chain, chain_at(h.chain, STRIDE), &err));
 	assert_non_null(strstr(err.text, "is pruned"));
 	assert_false(chain_invalidate(h.chain, chain_at(h.chain, STRIDE), &err));
 	assert_non_null(strstr(err.text, "is pruned"));
