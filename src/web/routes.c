@@ -14,6 +14,8 @@ const struct route routes_all[] = {
 	{ "curve", "getcurve", NULL, " points from to ", 0 },
 	{ "blocks", "listblocks", NULL, " before count ", 0 },
 	{ "search", "search", NULL, " text ", 0 },
+	{ "contributors", "listcontributors", NULL, " count skip ", 0 },
+	{ "address/:address", "getaddresshistory", NULL, " count skip ", 0 },
 	{ "block/:blockhash", "getblock", "{\"verbosity\":2}", NULL, ROUTE_BLOCK },
 	{ "header/:blockhash", "getblockheader", NULL, NULL, ROUTE_BLOCK },
 	{ "tx/:txid", "getrawtransaction", "{\"verbosity\":2}", NULL, 0 },

@@ -68,12 +68,34 @@ static json_t *summary_show_model(const struct chain *chain)
 	return shown;
 }
 
+/* The slots of the next block, whose datasets the tip's ticket draws, and who has proofs already. */
+static json_t *summary_show_slots(const struct chain *chain)
+{
+	const struct spec *spec = chain_spec(chain);
+	uint32_t datasets[OUTCOME_MAX_SLOTS], proofs[OUTCOME_MAX_SLOTS] = { 0 };
+	json_t *slots = json_array();
+
+	registry_draw(chain_registry(chain), chain_tip(chain)->ticket, spec->slots, datasets);
+	for (size_t i = 0; i < chain_loose_count(chain); i++) {
+		uint8_t seed[32];
+
+		header_seed(chain_loose_get(chain, i), seed);
+		proofs[spec_slot(spec, seed)]++;
+	}
+	for (uint32_t slot = 0; slot < spec->slots; slot++)
+		json_array_append_new(slots,
+			json_pack("{s:I,s:I,s:I}", "slot", (json_int_t)slot, "dataset", (json_int_t)datasets[slot],
+				"proofs", (json_int_t)proofs[slot]));
+	return slots;
+}
+
 /* What waits for it. */
 static json_t *summary_show_next(const struct chain *chain)
 {
-	return json_pack("{s:I,s:I,s:I,s:I,s:I}", "height", (json_int_t)chain_tip(chain)->height + 1, "proofs",
+	return json_pack("{s:I,s:I,s:I,s:I,s:I,s:o}", "height", (json_int_t)chain_tip(chain)->height + 1, "proofs",
 		(json_int_t)chain_loose_count(chain), "late", (json_int_t)chain_late_count(chain), "transactions",
-		(json_int_t)chain_mempool_count(chain), "bytes", (json_int_t)chain_mempool_bytes(chain));
+		(json_int_t)chain_mempool_count(chain), "bytes", (json_int_t)chain_mempool_bytes(chain), "slots",
+		summary_show_slots(chain));
 }
 
 static json_t *summary_show_miner(const struct calls_parts *parts)
@@ -141,8 +163,9 @@ static const struct rpc_method summary_methods[] = {
 		"    \"mean_loss\": nats,        over the last 16 blocks, as each has windows of its own\n"
 		"    \"day_ago\": {\"height\": n, \"time\": n, \"mean_loss\": nats}},   of a younger chain block 1\n"
 		"  \"datasets\": n,\n"
-		"  \"next\": {\"height\": n, \"proofs\": n, \"late\": n, \"transactions\": n, \"bytes\": n},   what "
+		"  \"next\": {\"height\": n, \"proofs\": n, \"late\": n, \"transactions\": n, \"bytes\": n,   what "
 		"waits for the next block\n"
+		"    \"slots\": [{\"slot\": n, \"dataset\": n, \"proofs\": n}]},   all of that block's\n"
 		"  \"round\": {getrounds' members,\n"
 		"    \"seats\": [{\"height\": n, \"state\": \"open\" ..., \"own\": bool, \"rechecked\": n,\n"
 		"      \"false_segment\": n, \"challenge\": \"hex\"}]},\n"

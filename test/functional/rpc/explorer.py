@@ -80,6 +80,11 @@ def curves_and_tiles():
         day_ago = summary["model"]["day_ago"]
         tap.equal((day_ago["height"], day_ago["mean_loss"]), (1, losses[0]), "the first block of a chain of less than a day")
         tap.equal((summary["next"]["height"], summary["next"]["transactions"], summary["peers"]), (15, 0, 0), "what is next")
+        training = node.rpc.gettraininginfo(0)
+        tap.equal([slot["dataset"] for slot in summary["next"]["slots"]],
+                  [slot["dataset"] for slot in training["next_slots"]], "datasets of its slots")
+        tap.equal((sum(slot["proofs"] for slot in summary["next"]["slots"]), summary["next"]["proofs"]),
+                  (training["loose_proofs"],) * 2, "proofs that wait")
 
 
 def a_day_ago():

@@ -73,6 +73,8 @@ def api():
                                ("curve?points=2&from=2&to=3", rpc.getcurve(2, 2, 3)),
                                ("blocks?count=2&before=3", rpc.listblocks(3, 2)), ("search?text=2", rpc.search("2")),
                                ("search?text=genesis+corpus", rpc.search("genesis corpus")),
+                               ("contributors?count=1", rpc.listcontributors(1)),
+                               ("address/" + block["miner"] + "?skip=1", rpc.getaddresshistory(block["miner"], 20, 1)),
                                ("dataset/0?points=3", rpc.getdataset(dataset=0, points=3)),
                                ("proof/" + tip, rpc.getproof(tip)), ("rounds", rpc.getrounds()),
                                ("datasets", rpc.listdatasets()), ("datasets?count=1&skip=1", rpc.listdatasets(1, 1)),
