@@ -6,6 +6,7 @@
  *     atelier-bench product   a model's matrix products, exact and with plain sgemm in turns
  *     atelier-bench encode    the delta code
  *     atelier-bench value     the benchmark gradient, which a block is valued by
+ *     atelier-bench generate  text: bytes a second of texts side by side, exact and with plain sgemm in turns
  *     atelier-bench verify    a whole block: k + 1 steps, the benchmark, the update
  *     atelier-bench refuse    a false proof, in steps: what a node spends until it refuses one
  *     atelier-bench round     a run's segments, a round's audits and its merge; bytes disclosed and kept
@@ -70,6 +71,7 @@ static const struct {
 	{ "product", bench_product, "the model's matrix products, exact and with plain sgemm" },
 	{ "encode", bench_encode, "the code of what a step changed" },
 	{ "value", bench_value, "the gradient by which a block is valued" },
+	{ "generate", bench_generate, "text, of several requests at once" },
 	{ "verify", bench_verify, "a whole block: k + 1 steps, the benchmark, the update" },
 	{ "refuse", bench_refuse, "a false proof, until it is refused" },
 	{ "round", bench_round, "runs, and what a round takes of a validator's machine" },
@@ -145,9 +147,8 @@ static int atelier_bench_run_command(const struct options *bench_options, const 
 
 	if (bench_function == NULL && !bench_trains)
 		return atelier_bench_error(
-			"The command is digest, start, step, product, encode, value, verify, refuse, round, hostile, "
-			"connect or "
-			"train; see -help.");
+			"The command is digest, start, step, product, encode, value, generate, verify, refuse, round, "
+			"hostile, connect or train; see -help.");
 	if (!options_int(bench_options, "threads", 1, 1024, &threads, &err) ||
 		!options_int(bench_options, "enginethreads", 0, 1024, &bench_engine_threads, &err) ||
 		!options_int(bench_options, "rounds", 1, BENCH_ROUNDS_MAX, &rounds, &err) ||

@@ -44,6 +44,10 @@ bool bench_encode(struct bench *bench);
 /* The benchmark gradient, which a block is valued by. */
 bool bench_value(struct bench *bench);
 
+/* Bytes of text a second: of 1, 8 and 64 texts side by side, and of a prompt that is read; of the engine and with plain
+ * sgemm in turns. */
+bool bench_generate(struct bench *bench);
+
 /* A whole block: k + 1 steps, the benchmark, the update. */
 bool bench_verify(struct bench *bench);
 

@@ -10,7 +10,6 @@ struct calls {
 	struct calls_contribute *contribute;
 	struct calls_submit *submit;
 	struct calls_rounds *rounds;
-	struct calls_text *text;
 	struct calls_model *model;
 };
 
@@ -44,7 +43,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_blocks_add(table, parts->chain);
 	calls_people_add(table, parts);
 	calls_search_add(table, parts->chain);
-	calls->text = calls_text_new(table, parts->chain, parts->queue);
+	calls_text_add(table, parts->writer);
 	calls->model = calls_model_new(table, parts->chain, parts->queue, parts->settings);
 	return calls;
 }
@@ -54,7 +53,6 @@ void calls_close(struct calls *calls)
 	calls_contribute_close(calls->contribute);
 	calls_submit_close(calls->submit);
 	calls_rounds_close(calls->rounds);
-	calls_text_close(calls->text);
 	calls_model_close(calls->model);
 }
 
@@ -63,7 +61,6 @@ void calls_free(struct calls *calls)
 	calls_contribute_free(calls->contribute);
 	calls_submit_free(calls->submit);
 	calls_rounds_free(calls->rounds);
-	calls_text_free(calls->text);
 	calls_model_free(calls->model);
 	free(calls);
 }

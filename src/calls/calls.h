@@ -1,6 +1,6 @@
 /* All RPC methods, by topic: each .c here and in wallet/ is one, and adds its own to the table.
  *
- * Calls that keep requests waiting (contribute, submit, rounds, text, model) end in two strokes, as the parts below
+ * Calls that keep requests waiting (contribute, submit, rounds, model) end in two strokes, as the parts below
  * them do: `close` answers all before the chain is closed, `free` comes after. */
 #ifndef ATELIER_CALLS_CALLS_H
 #define ATELIER_CALLS_CALLS_H
@@ -18,6 +18,7 @@
 #include "work/miner.h"
 #include "work/prober.h"
 #include "work/runner.h"
+#include "work/text/writer.h"
 
 /* What calls stand on; borrowed. */
 struct calls_parts {
@@ -32,6 +33,7 @@ struct calls_parts {
 	struct auditor *auditor;
 	struct runner *runner;
 	struct prober *prober;
+	struct writer *writer;
 	/* Asks for a key to be paid where no address was given; false with the error set if there is none to be had. */
 	bool (*new_key)(void *context, uint8_t key[32], struct errmsg *err);
 	void *new_key_context;
@@ -64,6 +66,7 @@ void calls_blocks_add(struct rpc_table *table, struct chain *chain);
 void calls_people_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_search_add(struct rpc_table *table, struct chain *chain);
 void calls_summary_add(struct rpc_table *table, struct calls_parts *parts);
+void calls_text_add(struct rpc_table *table, struct writer *writer);
 void calls_wallet_add(struct rpc_table *table, struct wallets *wallets);
 void calls_address_add(struct rpc_table *table, struct wallets *wallets);
 void calls_history_add(struct rpc_table *table, struct wallets *wallets);
@@ -87,13 +90,7 @@ struct calls_rounds *calls_rounds_new(struct rpc_table *table, struct calls_part
 void calls_rounds_close(struct calls_rounds *calls);
 void calls_rounds_free(struct calls_rounds *calls);
 
-/* generatetext, as jobs of the queue. */
-struct calls_text;
-struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct queue *queue);
-void calls_text_close(struct calls_text *text_calls);
-void calls_text_free(struct calls_text *text_calls);
-
-/* exportmodel and getlogits, as jobs of the queue. */
+/* exportmodel, as jobs of the queue. */
 struct calls_model;
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct queue *queue,
 	const struct settings *settings);

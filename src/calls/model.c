@@ -10,7 +10,6 @@
 #include "ml/files/gguf.h"
 #include "ml/files/huggingface.h"
 #include "ml/files/safetensors.h"
-#include "ml/generate.h"
 #include "store/out_file.h"
 #include "store/progress.h"
 #include "util/bytes.h"
@@ -306,89 +305,6 @@ static enum rpc_outcome call_exportmodel(struct rpc_request *model_request, void
 	return RPC_PENDING;
 }
 
-/* --- getlogits --- */
-
-struct logits_question {
-	struct calls_model *model_calls;
-	struct rpc_request *request;
-	struct state *state;
-	uint32_t height;
-	struct buf text;
-	struct logits logits;
-};
-
-/* On the worker, as export_run. */
-static void logits_question_run(void *arg)
-{
-	struct logits_question *question = arg;
-
-	generate_logits(question->state, question->text.data, question->text.size, &question->logits);
-}
-
-static void logits_question_done(void *arg, bool cancelled)
-{
-	struct logits_question *question = arg;
-
-	if (cancelled) {
-		rpc_fail(question->request, RPC_MISC_ERROR, "The node is shutting down");
-	} else {
-		json_t *answered = json_object();
-
-		json_object_set_new(answered, "logits", show_logits(&question->logits));
-		json_object_set_new(answered, "height", json_integer(question->height));
-		json_object_set_new(answered, "model_root", json_hash(state_root(question->state)));
-		rpc_reply(question->request, answered);
-	}
-	question->model_calls->running--;
-	state_unref(question->state);
-	buf_clear(&question->text);
-	free(question);
-}
-
-static const struct rpc_arg getlogits_args[] = {
-	{ .name = "text",
-		.type = RPC_HEX,
-		/* The largest of any chain; this chain's is not known to a table, and is looked at in the call. */
-		.max = MODEL_CTX_MAX,
-		.help = "1 byte at least, as many as the context at most." },
-	{ 0 },
-};
-
-static enum rpc_outcome call_getlogits(struct rpc_request *model_request, void *context)
-{
-	struct calls_model *model_calls = context;
-	uint32_t text_max = spec_course(chain_spec(model_calls->chain))->train.model.ctx;
-	struct logits_question *question;
-
-	if (!model_has_room(model_calls, model_request))
-		return RPC_DONE;
-	question = mem_calloc(1, sizeof *question);
-	buf_init(&question->text);
-	rpc_hex(model_request, "text", &question->text);
-	if (question->text.size < 1 || question->text.size > text_max) {
-		enum rpc_outcome text_refused = rpc_fail(model_request, RPC_INVALID_PARAMETER,
-			"text has %zu bytes, and must have 1 to %u", question->text.size, text_max);
-
-		buf_clear(&question->text);
-		free(question);
-		return text_refused;
-	}
-	question->model_calls = model_calls;
-	question->request = model_request;
-	question->state = chain_state(model_calls->chain);
-	question->height = chain_tip(model_calls->chain)->height;
-	model_calls->running++;
-	queue_post(model_calls->queue,
-		&(struct queue_job){
-			.kind = QUEUE_GENERATE,
-			.owner = model_calls,
-			.run = logits_question_run,
-			.done = logits_question_done,
-			.arg = question,
-		});
-	return RPC_PENDING;
-}
-
 static const struct rpc_method model_methods[] = {
 	{ "exportmodel", "Training", call_exportmodel, exportmodel_args,
 		"Writes the present model's weights for the tools that people use, and with them what they were "
@@ -396,10 +312,6 @@ static const struct rpc_method model_methods[] = {
 		"{\"path\": \"text\", \"format\": \"text\", \"bytes\": n, \"parameters\": n, "
 		"\"height\": n, \"model_root\": \"hex\"}",
 		"model.gguf gguf", 0 },
-	{ "getlogits", "Training", call_getlogits, getlogits_args,
-		"What the present model makes of a text: a number for each byte that may follow, "
-		"the likeliest has the largest.",
-		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
 };
 
 struct calls_model *calls_model_new(struct rpc_table *table, struct chain *chain, struct queue *queue,

@@ -207,11 +207,11 @@ json_t *show_loss_after(const struct block_outcome *block_outcome)
 	return show_micro(show_micro_loss_after(block_outcome));
 }
 
-json_t *show_logits(const struct logits *logits)
+json_t *show_logits(const struct decoder_logits *logits)
 {
 	json_t *shown_array = json_array();
 
-	for (size_t i = 0; i < sizeof logits->of / sizeof *logits->of; i++) {
+	for (size_t i = 0; i < MODEL_VOCABULARY; i++) {
 		float logit = logits->of[i];
 		bool is_shown = logit > -1e6f && logit < 1e6f;
 

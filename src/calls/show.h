@@ -6,7 +6,7 @@
 #define ATELIER_CALLS_SHOW_H
 
 #include "chain/chain.h"
-#include "ml/generate.h"
+#include "ml/text/decoder.h"
 #include "rpc/error.h"
 #include "rpc/json.h"
 
@@ -33,8 +33,8 @@ json_t *show_loss_after(const struct block_outcome *block_outcome);
 int64_t show_micro_loss(float loss);
 int64_t show_micro_loss_after(const struct block_outcome *block_outcome);
 json_t *show_micro(int64_t micro_loss);
-/* An array of them, with 6 decimals; null for one that is not finite or beyond a million. */
-json_t *show_logits(const struct logits *logits);
+/* An array of 256, with 6 decimals; null for one that is beyond a million. */
+json_t *show_logits(const struct decoder_logits *logits);
 /* 2^-32 nats as nats, with 10 decimals. */
 json_t *show_value(int64_t value);
 

@@ -1,71 +1,54 @@
-/* Text from the model, as jobs of the queue. */
-#include <stdio.h>
+/* Text from the model, written by the node's writer. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "calls/calls.h"
 #include "calls/show.h"
-#include "ml/generate.h"
 #include "util/mem.h"
 #include "util/random.h"
 
-/* Text being generated for a client. */
+/* A text being written for a client. */
 struct text_generation {
-	struct calls_text *text_calls;
 	struct rpc_request *request;
-	struct state *state;
-	uint32_t height;
-	struct generate_options options;
+	struct pick_options options;
 	char *prompt;
-	uint8_t *text;
-	size_t prompt_size, wanted, size;
+	size_t prompt_size;
 };
 
-struct calls_text {
-	struct chain *chain;
-	struct queue *queue;
-	/* Set by the loop, read by the worker, which then ends in the middle of its text. */
-	atomic_bool cancel;
-	/* On the loop's thread alone, as all that is not the worker's. */
-	size_t running;
-};
-
-/* Bytes of a prompt, and of a text: at most so long a worker is kept. Texts at a time, each of which keeps a state in
- * memory. */
-enum { TEXT_BYTES_MAX = 65536, TEXT_RUNNING_MAX = 16 };
-
-/* On the worker: it reads the state, of which it has a reference, and writes text and size, which nobody else touches
- * until text_generate_done. */
-static void text_generate_run(void *arg)
+/* False with the answer given: nothing was written. */
+static bool text_was_written(struct rpc_request *text_request, const struct writer_result *result)
 {
-	struct text_generation *generation = arg;
-
-	generation->size = generate_text(generation->state, (const uint8_t *)generation->prompt,
-		generation->prompt_size, &generation->options, generation->text, generation->wanted);
+	if (result->status == WRITER_CLOSING)
+		rpc_fail(text_request, RPC_MISC_ERROR, "The node is shutting down");
+	else if (result->status == WRITER_FAILED)
+		rpc_fail(text_request, RPC_MISC_ERROR,
+			"This model cannot go on with this text: its numbers are too large for exact products");
+	return result->status == WRITER_WRITTEN;
 }
 
-static void text_generate_done(void *arg, bool cancelled)
+static void text_add_model(json_t *answered, const struct writer_result *result)
 {
-	struct text_generation *generation = arg;
+	json_object_set_new(answered, "height", json_integer(result->entry->height));
+	json_object_set_new(answered, "model_root", json_hash(result->root));
+}
 
-	/* A text that the node's end cut short must not pass for a whole one. */
-	if (cancelled || atomic_load(&generation->text_calls->cancel)) {
-		rpc_fail(generation->request, RPC_MISC_ERROR, "The node is shutting down");
-	} else {
+/* ---- generatetext ---- */
+
+static void text_generate_done(void *context, const struct writer_result *result)
+{
+	struct text_generation *generation = context;
+
+	if (text_was_written(generation->request, result)) {
 		json_t *generated = json_object();
 
 		json_object_set_new(generated, "prompt", json_text(generation->prompt, generation->prompt_size));
-		json_object_set_new(generated, "text", json_text((const char *)generation->text, generation->size));
-		json_object_set_new(generated, "hex", json_hex(generation->text, generation->size));
+		json_object_set_new(generated, "text", json_text((const char *)result->bytes, result->size));
+		json_object_set_new(generated, "hex", json_hex(result->bytes, result->size));
 		json_object_set_new(generated, "seed", json_u64(generation->options.seed));
-		json_object_set_new(generated, "height", json_integer(generation->height));
-		json_object_set_new(generated, "model_root", json_hash(state_root(generation->state)));
+		text_add_model(generated, result);
 		rpc_reply(generation->request, generated);
 	}
-	generation->text_calls->running--;
-	state_unref(generation->state);
 	free(generation->prompt);
-	free(generation->text);
 	free(generation);
 }
 
@@ -73,96 +56,149 @@ static const struct rpc_arg generatetext_args[] = {
 	{ .name = "prompt",
 		.type = RPC_BYTES,
 		.fallback = "\"\"",
-		.max = TEXT_BYTES_MAX,
+		.max = WRITER_BYTES_MAX,
 		.help = "What to continue; \\u0000 may be in it." },
 	{ .name = "bytes",
 		.type = RPC_INT,
 		.fallback = "200",
 		.min = 1,
-		.max = TEXT_BYTES_MAX,
+		.max = WRITER_BYTES_MAX,
 		.help = "How much to write." },
 	{ .name = "temperature",
 		.type = RPC_DECIMAL,
 		.fallback = "0.8",
 		.min = 0,
 		.max = 10 * COIN,
-		.help = "0: always the likeliest byte; higher: more daring." },
+		.help = "0: always the likeliest byte; higher: more daring. In millionths: further decimals are cut "
+			"off." },
 	{ .name = "seed",
 		.type = RPC_U64,
 		.optional = true,
-		.help = "Same seed, same text on one machine; drawn if left out. Below 2^64; above 2^53 better as a "
-			"string, which no client takes for a double." },
+		.help = "Same seed, same text, on every machine that has this model; drawn if left out. Below 2^64; "
+			"above 2^53 better as a string, which no client takes for a double." },
 	{ .name = "top_k",
 		.type = RPC_INT,
 		.fallback = "0",
 		.min = 0,
 		.max = 256,
 		.help = "Choose among so many of the likeliest bytes; 0: all." },
+	{ .name = "top_p",
+		.type = RPC_DECIMAL,
+		.fallback = "1",
+		.min = 100,
+		.max = COIN,
+		.help = "Choose among the likeliest bytes that have this part of the probability between them." },
+	{ .name = "exact",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "false: in ordinary floats, as other programs compute with exported weights, to compare with "
+			"them; not the same on every machine." },
 	{ 0 },
 };
 
+/* Amounts have 8 decimals, the options of a text 6. */
+static uint32_t text_millionths(const struct rpc_request *text_request, const char *name)
+{
+	return (uint32_t)(rpc_int(text_request, name) / 100);
+}
+
 static enum rpc_outcome call_generatetext(struct rpc_request *text_request, void *context)
 {
-	struct calls_text *text_calls = context;
-	struct text_generation *generation;
-	const char *prompt;
+	struct writer *writer = context;
+	struct text_generation *generation = mem_calloc(1, sizeof *generation);
+	const char *prompt = rpc_bytes(text_request, "prompt", &generation->prompt_size);
 
-	if (text_calls->running >= TEXT_RUNNING_MAX)
-		return rpc_fail(text_request, RPC_MISC_ERROR, "%d texts are being generated already", TEXT_RUNNING_MAX);
-	generation = mem_calloc(1, sizeof *generation);
-	generation->text_calls = text_calls;
 	generation->request = text_request;
-	generation->state = chain_state(text_calls->chain);
-	generation->height = chain_tip(text_calls->chain)->height;
-	generation->wanted = (size_t)rpc_int(text_request, "bytes");
-	generation->text = mem_alloc(generation->wanted);
-	prompt = rpc_bytes(text_request, "prompt", &generation->prompt_size);
 	generation->prompt = mem_dup(prompt, generation->prompt_size);
-	generation->options.temperature = rpc_int(text_request, "temperature") * 1e-8f;
+	generation->options.temperature = text_millionths(text_request, "temperature");
 	generation->options.top_k = (uint32_t)rpc_int(text_request, "top_k");
-	/* Drawn here and told with the text, so that any text can be had again while the state is the same. */
+	generation->options.top_p = text_millionths(text_request, "top_p");
+	/* Drawn here and told with the text, so that any text can be had again from this state. */
 	generation->options.seed = rpc_has(text_request, "seed") ? rpc_u64(text_request, "seed") : random_u64();
-	generation->options.cancel = &text_calls->cancel;
-	text_calls->running++;
-	queue_post(text_calls->queue,
-		&(struct queue_job){
-			.kind = QUEUE_GENERATE,
-			.owner = text_calls,
-			.run = text_generate_run,
-			.done = text_generate_done,
-			.arg = generation,
-		});
-	return RPC_PENDING;
+	const struct writer_order order = {
+		.prompt = generation->prompt,
+		.prompt_size = generation->prompt_size,
+		.options = generation->options,
+		.count = (size_t)rpc_int(text_request, "bytes"),
+		.plain = !rpc_bool(text_request, "exact"),
+		.done = text_generate_done,
+		.context = generation,
+	};
+
+	if (writer_write(writer, &order) != NULL)
+		return RPC_PENDING;
+	free(generation->prompt);
+	free(generation);
+	return rpc_fail(text_request, RPC_MISC_ERROR, "%d texts are being generated already", WRITER_TEXTS_MAX);
+}
+
+/* ---- getlogits ---- */
+
+static void text_logits_done(void *context, const struct writer_result *result)
+{
+	struct rpc_request *text_request = context;
+	json_t *answered;
+
+	if (!text_was_written(text_request, result))
+		return;
+	answered = json_object();
+	json_object_set_new(answered, "logits", show_logits(result->logits));
+	text_add_model(answered, result);
+	rpc_reply(text_request, answered);
+}
+
+static const struct rpc_arg getlogits_args[] = {
+	{ .name = "text",
+		.type = RPC_HEX,
+		/* The largest of any chain; this chain's is looked at in the call. */
+		.max = MODEL_CTX_MAX,
+		.help = "1 byte at least, as many as the context at most." },
+	{ .name = "exact",
+		.type = RPC_BOOL,
+		.fallback = "true",
+		.help = "false: in ordinary floats, as other programs compute with exported weights, to compare with "
+			"them; not the same on every machine." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_getlogits(struct rpc_request *text_request, void *context)
+{
+	struct writer *writer = context;
+	uint32_t text_max = writer_context(writer);
+	struct buf text;
+	struct writer_order order = { .count = 1, .done = text_logits_done, .context = text_request };
+	enum rpc_outcome outcome = RPC_PENDING;
+
+	buf_init(&text);
+	rpc_hex(text_request, "text", &text);
+	order.plain = !rpc_bool(text_request, "exact");
+	order.prompt = text.data;
+	order.prompt_size = text.size;
+	if (text.size < 1 || text.size > text_max)
+		outcome = rpc_fail(text_request, RPC_INVALID_PARAMETER, "text has %zu bytes, and must have 1 to %u",
+			text.size, text_max);
+	else if (writer_write(writer, &order) == NULL)
+		outcome = rpc_fail(text_request, RPC_MISC_ERROR, "%d texts are being generated already",
+			WRITER_TEXTS_MAX);
+	buf_clear(&text);
+	return outcome;
 }
 
 static const struct rpc_method text_methods[] = {
-	{ "generatetext", "Training", call_generatetext, generatetext_args, "Lets the present model continue a text.",
+	{ "generatetext", "Training", call_generatetext, generatetext_args,
+		"Lets the present model continue a text, by exact arithmetic: the same on every machine.",
 		"{\"prompt\": \"text\",\n"
 		" \"text\": \"text\",             what the model wrote; bytes that are no UTF-8 are shown as U+FFFD\n"
 		" \"hex\": \"hex\",               the same, byte for byte\n"
 		" \"seed\": \"n\", \"height\": n, \"model_root\": \"hex\"}",
 		"\"The \" 300", 0 },
+	{ "getlogits", "Training", call_getlogits, getlogits_args,
+		"What the present model makes of a text: a number for each byte that may follow, "
+		"the likeliest has the largest.",
+		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
 };
 
-struct calls_text *calls_text_new(struct rpc_table *table, struct chain *chain, struct queue *queue)
+void calls_text_add(struct rpc_table *table, struct writer *writer)
 {
-	struct calls_text *text_calls = mem_calloc(1, sizeof *text_calls);
-
-	text_calls->chain = chain;
-	text_calls->queue = queue;
-	rpc_table_add(table, text_methods, sizeof text_methods / sizeof *text_methods, text_calls);
-	return text_calls;
-}
-
-void calls_text_close(struct calls_text *text_calls)
-{
-	atomic_store(&text_calls->cancel, true);
-	/* Every request is answered when this returns, from text_generate_done: after that nothing here holds a state
-	 * or a request. */
-	queue_leave(text_calls->queue, text_calls);
-}
-
-void calls_text_free(struct calls_text *text_calls)
-{
-	free(text_calls);
+	rpc_table_add(table, text_methods, sizeof text_methods / sizeof *text_methods, writer);
 }

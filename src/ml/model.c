@@ -35,7 +35,7 @@ const char *model_config_check(const struct model_config *config)
 }
 
 /* The order of theta is consensus (doc/protocol.md section 4): model_root is over its bytes. */
-static struct model_layout model_layout_of(const struct model_config *config)
+struct model_layout model_layout_of(const struct model_config *config)
 {
 	size_t d = config->d, ff = config->ff;
 	struct model_layout layout;
@@ -113,14 +113,13 @@ void model_tensor(const struct model_config *config, size_t index, struct model_
 /* Tokens of a tile, unless one window has more. */
 enum { MODEL_TILE_TOKENS = 256 };
 
-static size_t model_widest(const struct model_config *config)
+size_t model_widest(const struct model_config *config)
 {
 	return size_max(size_max(3 * (size_t)config->d, 2 * (size_t)config->ff), MODEL_VOCABULARY);
 }
 
-/* Matrix `index` of a layer, or the head, which comes after them all. Q, K and V are one matrix, and gate and up
- * another: one product for all that starts from the same input. */
-static struct linear model_matrix(const struct model_config *config, size_t index)
+/* Q, K and V are one matrix, and gate and up another: one product for all that starts from the same input. */
+struct linear model_matrix(const struct model_config *config, size_t index)
 {
 	size_t d = config->d, ff = config->ff;
 	struct model_layout layout = model_layout_of(config);

@@ -1,4 +1,5 @@
-/* The memory in which a pass over the model works: what ml/model.c lays out and ml/pass.c fills. For these two alone.
+/* The memory in which a pass over the model works: what ml/model.c lays out and ml/pass.c fills. For these two alone,
+ * but for the layout of layers and matrices, which ml/text/decoder.c has a way forward of its own for.
  *
  * A pass goes over its windows in micro-batches of at most 1024 tokens, one chunk: over it the gradients of the
  * matrices contract. Forward and back, no window knows of another, so a chunk is shared out in tiles of windows, small
@@ -15,6 +16,7 @@ struct model_layout {
 	size_t norm_attention, wqkv, wo, norm_mlp, wgu, wdown, layer_size; /* within a layer */
 	size_t first_layer, norm, head, count;
 };
+struct model_layout model_layout_of(const struct model_config *config);
 
 /* What the forward pass leaves behind for the backward pass, a layer; T tokens of a chunk. What the norms and the gate
  * give is computed again on the way back: that is cheaper than keeping it. */
@@ -31,6 +33,13 @@ struct model_layer {
 
 /* The matrices of a layer. */
 enum { LAYER_QKV, LAYER_OUT, LAYER_GATE_UP, LAYER_DOWN, LAYER_MATRICES };
+
+/* Matrix `index` % LAYER_MATRICES of layer `index` / LAYER_MATRICES, or the head, which comes after them all: where it
+ * lies, and its sizes. */
+struct linear model_matrix(const struct model_config *config, size_t index);
+
+/* The most rows or columns of one. */
+size_t model_widest(const struct model_config *config);
 
 /* One thread's memory, for a tile of tokens. */
 struct model_member {

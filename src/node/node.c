@@ -40,6 +40,7 @@
 #include "work/miner.h"
 #include "work/prober.h"
 #include "work/runner.h"
+#include "work/text/writer.h"
 
 enum { NODE_NAMED_ROOM = 2 * SETTINGS_LIST_MAX, NODE_PID_TEXT_MAX = 32 };
 
@@ -65,6 +66,7 @@ struct node {
 	size_t max_open; /* connections to peers, of any kind */
 	struct miner *miner;
 	struct auditor *auditor;
+	struct writer *writer;
 	struct runner *runner;
 	struct prober *prober;
 	struct watch watch;
@@ -503,6 +505,7 @@ static bool node_open_work(struct node *node, struct errmsg *err)
 
 	node->miner = miner_new(node->chain, node->work.queue, node->base, node_settings->mine_threads);
 	node->auditor = auditor_new(node->chain, node->work.queue, node->base);
+	node->writer = writer_new(node->chain, node->work.queue);
 	node_open_runner(node);
 	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, node_on_tick, node));
 	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
@@ -539,6 +542,7 @@ static void node_add_calls(struct node *node)
 		.auditor = node->auditor,
 		.runner = node->runner,
 		.prober = node->prober,
+		.writer = node->writer,
 		.new_key = node_mining_key,
 		.new_key_context = node,
 	};
@@ -578,6 +582,8 @@ static void node_close_work(struct node *node)
 		miner_close(node->miner);
 	if (node->auditor != NULL)
 		auditor_close(node->auditor);
+	if (node->writer != NULL)
+		writer_close(node->writer);
 	if (node->prober != NULL)
 		prober_close(node->prober);
 	if (node->runner != NULL)
@@ -598,6 +604,8 @@ static void node_free_work(struct node *node)
 		miner_free(node->miner);
 	if (node->auditor != NULL)
 		auditor_free(node->auditor);
+	if (node->writer != NULL)
+		writer_free(node->writer);
 	if (node->prober != NULL)
 		prober_free(node->prober);
 	if (node->runner != NULL)

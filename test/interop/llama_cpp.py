@@ -45,8 +45,8 @@ def llama_cpp(paths):
 
 def ask(node, prompt):
     """The node's own logits behind the prompt, and what it writes."""
-    logits = [float(x) for x in node.rpc.getlogits(prompt.encode().hex())["logits"]]
-    return logits, bytes.fromhex(node.rpc.generatetext(prompt, WRITTEN, 0)["hex"])
+    logits = [float(x) for x in node.rpc.getlogits(prompt.encode().hex(), False)["logits"]]
+    return logits, bytes.fromhex(node.rpc.generatetext(prompt, WRITTEN, 0, 0, 0, 1, False)["hex"])
 
 
 def farthest(found, expected):

@@ -4,7 +4,7 @@ import struct
 import sys
 from array import array
 
-SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, RUN, AUDIT, DITHER, OFFSET = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10
+SLOT, WINDOW, NOISE, DATASET, BENCHMARK, INIT, RUN, AUDIT, DITHER, OFFSET, TEXT = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11
 WORD = 0xffffffff
 
 

@@ -260,6 +260,50 @@ ML_CLONES void attention_forward(const struct attention *attention, const float 
 	}
 }
 
+/* Positions, and values of a head, that one query's chains run side by side for. */
+enum { ATTENTION_SIDE = 16 };
+
+/* As attention_softmax, for one query. */
+ML_INLINE void attention_softmax_query(float *restrict s, size_t count, float scale, float least)
+{
+	float largest = math_max(s, count), sum;
+
+	for (size_t j = 0; j < count; j++)
+		s[j] = (s[j] - largest) * scale;
+	for (size_t j = 0; j < count; j += MATH_EXP_MANY)
+		math_exp_many(s + j, count - j < MATH_EXP_MANY ? count - j : MATH_EXP_MANY);
+	sum = 1.0f / math_sum16(s, count);
+	for (size_t j = 0; j < count; j++) {
+		float p = s[j] * sum;
+
+		s[j] = p < least ? 0.0f : p;
+	}
+}
+
+/* For a text that grows by a byte at a time. A score's chain still runs over c, and a result's over the positions:
+ * sixteen of either go side by side. */
+ML_CLONES void attention_query(const struct attention *attention, const float *q, const float *keys,
+	const float *values, size_t count, float *a)
+{
+	float *s = attention->scratch, scale = 1.0f / sqrtf((float)attention->head);
+
+	for (size_t j = 0; j < count; j += ATTENTION_SIDE) {
+		attention_lanes16 sum = { 0 };
+
+		for (size_t c = 0; c < attention->head; c++)
+			sum = sum + q[c] * *(const attention_lanes16 *)(keys + c * attention->ctx + j);
+		*(attention_lanes16 *)(s + j) = sum;
+	}
+	attention_softmax_query(s, count, scale, attention->least);
+	for (size_t c = 0; c < attention->head; c += ATTENTION_SIDE) {
+		attention_lanes16 sum = { 0 };
+
+		for (size_t j = 0; j < count; j++)
+			sum = sum + s[j] * *(const attention_lanes16 *)(values + j * attention->stride + c);
+		*(attention_lanes16 *)(a + c) = sum;
+	}
+}
+
 /* dp becomes ds. */
 ML_INLINE void attention_softmax_backward(const float *restrict p, float *restrict ds, size_t keys, float scale)
 {

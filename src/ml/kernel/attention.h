@@ -31,6 +31,12 @@ size_t attention_scratch(size_t ctx, size_t head);
 void attention_forward(const struct attention *attention, const float *q, const float *k, const float *v, float *p,
 	float *a);
 
+/* The same bits for one query, the last of `count` positions: a [head] from q [head]. keys [head][ctx] are turned:
+ * value c of all positions side by side; values are [count] rows, `stride` apart. scratch: ctx floats. What `keys` has
+ * behind `count` is read, and makes no difference. */
+void attention_query(const struct attention *attention, const float *q, const float *keys, const float *values,
+	size_t count, float *a);
+
 /* From da: dq, dk, dv, overwritten. */
 void attention_backward(const struct attention *attention, const float *q, const float *k, const float *v,
 	const float *p, const float *da, float *dq, float *dk, float *dv);

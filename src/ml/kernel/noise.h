@@ -20,6 +20,7 @@ enum noise_domain {
 	NOISE_AUDIT,      /* which segment a seat shows */
 	NOISE_DITHER = 9, /* and 256 more for each further draw of a token */
 	NOISE_OFFSET,
+	NOISE_TEXT, /* which byte is written, of the text's seed */
 };
 
 /* The four words of draw `index`. */

@@ -118,8 +118,7 @@ static void probe_product(enum engine engine, uint32_t index, struct sha256 *has
 
 /* Operands are rounded to 7 bits, so in a step the last bits of what comes between products seldom show: with an a * b
  * + c in one rounding, of a compiler that was told to, a small step may well give the same delta. So each operation
- * runs alone here, and all bits of its result count. ml/generate.c is not among them: its results are nobody else's
- * business. */
+ * runs alone here, and all bits of its result count. attention_query is not among them: no block hangs on it. */
 
 enum {
 	PROBE_TOKENS = 48,

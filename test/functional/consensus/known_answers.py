@@ -28,6 +28,7 @@ from reference.signatures import verifies
 from reference.spec import built_in, built_in_fields
 from reference.state import Outcome, Slot, entropy, integer, model_root, update_state
 from reference.step import step
+from reference.text import Reader as TextReader, pick
 from reference.transactions import Transaction
 
 BUILD = os.environ.get("ATELIER_BUILDDIR", SOURCE)
@@ -527,6 +528,26 @@ class RoundAnswers(Answers):
         return f"{self.round_pay().serialise().hex()} {shown(self.round_pay().txid())}"
 
 
+class TextAnswers(RoundAnswers):
+    """Those of section 21."""
+
+    def pick(self, *numbers):
+        logits = [(j * 40503 % 65536) * 2.0 ** -13 for j in range(256)]
+        logits[:4] = [7.75] * 4
+        return str(pick(logits, list(map(int, numbers[:4])), int(numbers[4])))
+
+    def text_reader(self, name):
+        return TextReader(self.spec(name).model, self.spec(name).theta)
+
+    def text_logits(self, name, prompt):
+        found = self.text_reader(name).logits(bytes.fromhex(prompt))
+        return f"{arithmetic.bits(found[0]) & 0xffffffff:08x} {sha256(struct.pack('<256f', *found)).hex()}"
+
+    def text(self, name, *numbers):
+        *options, count = map(int, numbers[:5])
+        return self.text_reader(name).write(bytes.fromhex("".join(numbers[5:])), options, count).hex()
+
+
 def overflow_fails():
     """Whether a step has no result where attention's scores overflow: infinities and NaN must not end elsewhere."""
     model = Model(16, 1, 1, 16, 32)
@@ -554,7 +575,7 @@ def bench_digest():
 
 
 def main():
-    lines, answers = known_answers(), RoundAnswers()
+    lines, answers = known_answers(), TextAnswers()
     printing = sys.argv[1:] == ["-print"]
     if not printing:
         print(f"1..{len(lines) + 2}", flush=True)

@@ -76,7 +76,7 @@ def from_elsewhere():
             tap.equal(node.rpc.getblockhash(0), made["genesis"], "genesis")
             tap.equal(node.model_root(), expected, "model_root of the chain")
             model = Llama(again, TRANSFORMERS, 2, 2, "halves")
-            logits = [float(x) for x in node.rpc.getlogits(TEXT.hex())["logits"]]
+            logits = [float(x) for x in node.rpc.getlogits(TEXT.hex(), False)["logits"]]
             worst = max(abs(a - b) for a, b in zip(model.logits(TEXT), logits))
             tap.true(worst < 1e-3 < max(logits) - min(logits), f"logits differ by {worst}")
 

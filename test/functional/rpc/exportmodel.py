@@ -22,7 +22,7 @@ BLOCKS = 40  # before that its logits hardly tell one position from another
 
 
 def logits_of(node, text=TEXT):
-    answer = node.rpc.getlogits(text.hex())
+    answer = node.rpc.getlogits(text.hex(), False)
     tap.equal(answer["model_root"], node.model_root(), "model_root of the logits")
     return [float(x) for x in answer["logits"]]
 

@@ -7,12 +7,12 @@
 
 #include "chain/chain_helper.h"
 #include "ml/backend.h"
-#include "ml/generate.h"
 #include "ml/selftest.h"
 #include "util/mem.h"
 #include "work/attempt.h"
 #include "work/auditor.h"
 #include "work/miner.h"
+#include "work/text/writer.h"
 
 enum { ROUNDS_MAX = 20000, ROUND_MS = 5 };
 
@@ -139,42 +139,15 @@ static void test_verification_first(void **state)
 	helper_stop(&from);
 }
 
-/* A text that is being written. */
-struct text {
-	struct state *state;
-	uint8_t bytes[16];
-	size_t generated; /* by the worker */
-	size_t written;   /* the same, once it is done: the loop looks at this one meanwhile */
-};
+enum { TEXT_SIZE = 16 };
 
-static void text_run(void *arg)
+static void on_written(void *context, const struct writer_result *result)
 {
-	struct text *text = arg;
-	const struct generate_options options = { .temperature = 1, .seed = 1 };
+	size_t *written = context;
 
-	text->generated = generate_text(text->state, NULL, 0, &options, text->bytes, sizeof text->bytes);
-}
-
-static void text_done(void *arg, bool cancelled)
-{
-	struct text *text = arg;
-
-	assert_false(cancelled);
-	text->written = text->generated;
-	state_unref(text->state);
-}
-
-static void text_post(struct text *text, struct helper *h)
-{
-	*text = (struct text){ .state = chain_state(h->chain) };
-	queue_post(h->queue,
-		&(struct queue_job){
-			.kind = QUEUE_GENERATE,
-			.owner = text,
-			.run = text_run,
-			.done = text_done,
-			.arg = text,
-		});
+	assert_int_equal(result->status, WRITER_WRITTEN);
+	assert_int_equal(result->size, TEXT_SIZE);
+	(*written)++;
 }
 
 static void on_audited(void *context, const struct audit_report *report)
@@ -190,36 +163,40 @@ static void on_audited(void *context, const struct audit_report *report)
 static void test_everybody_comes_on(void **state)
 {
 	struct miner_stats stats = { 0 };
-	size_t audited = 0;
+	size_t audited = 0, written = 0;
+	const struct writer_order text = { .count = TEXT_SIZE, .done = on_written, .context = &written };
 	struct auditor *auditor;
+	struct writer *writer;
 	struct miner *miner;
-	struct text text;
 	struct bed bed;
 
 	(void)state;
 	bed_start(&bed);
 	miner = miner_new(bed.helper.chain, bed.helper.queue, bed.base, 3);
 	auditor = auditor_new(bed.helper.chain, bed.helper.queue, bed.base);
+	writer = writer_new(bed.helper.chain, bed.helper.queue);
 	miner_start(miner, bed.helper.key);
 	for (size_t round = 1; round <= 3; round++) {
 		const size_t connected = bed.helper.connected;
 
 		bed_until(&bed, &bed.helper.connected, connected + 1);
 		auditor_block(auditor, chain_tip(bed.helper.chain), on_audited, &audited);
-		text_post(&text, &bed.helper);
+		assert_non_null(writer_write(writer, &text));
 		bed_until(&bed, &audited, round);
-		bed_until(&bed, &text.written, sizeof text.bytes);
+		bed_until(&bed, &written, round);
 	}
 	miner_stats(miner, &stats);
 	assert_true(stats.mining && stats.threads == 3 && stats.running <= 3 && stats.blocks > 0);
 	assert_true(stats.attempts >= stats.blocks + stats.shares);
 	miner_close(miner);
 	auditor_close(auditor);
+	writer_close(writer);
 	miner_stats(miner, &stats);
 	assert_int_equal(stats.running, 0);
 	helper_close(&bed.helper);
 	miner_free(miner);
 	auditor_free(auditor);
+	writer_free(writer);
 	bed_stop(&bed);
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "consensus/spec.h"
 #include "unit.h"
 #include "util/bytes.h"
 #include "util/file.h"
@@ -77,6 +78,35 @@ static inline void known_check(const struct question *questions, size_t count, s
 			fail_msg("the document has %zu known answers for %s", lines[i], questions[i].name);
 	free(lines);
 	free(text);
+}
+
+/* Regtest but for sizes at which every chunk and micro-batch is cut. */
+static inline void known_odd_spec(struct spec *spec)
+{
+	struct errmsg err;
+
+	assert_true(spec_builtin(spec, "regtest"));
+	strcpy(spec->name, "odd");
+	strcpy(spec->hrp, "rodd");
+	spec->courses[0].train.model = (struct model_config){ .d = 48, .layers = 1, .heads = 3, .ff = 528, .ctx = 96 };
+	spec->courses[0].train.batch = spec->courses[0].train.bench_rows = 13;
+	spec->courses[0].train.iterations = 1;
+	assert_true(spec_finish(spec, &err));
+}
+
+/* The spec named first; *rest is the text behind the name. */
+static inline void known_spec(struct spec *spec, const char *arguments, const char **rest)
+{
+	char name[17] = { 0 };
+	size_t size = strcspn(arguments, " ");
+
+	assert_true(size < sizeof name);
+	memcpy(name, arguments, size);
+	*rest = arguments + size;
+	if (strcmp(name, "odd") == 0)
+		known_odd_spec(spec);
+	else
+		assert_true(spec_builtin(spec, name));
 }
 
 #endif

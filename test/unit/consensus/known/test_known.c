@@ -267,35 +267,6 @@ static void answer_philox(const char *arguments, char *out)
 	snprintf(out, ANSWER_MAX, "%08x %08x %08x %08x", words[0], words[1], words[2], words[3]);
 }
 
-/* Regtest but for sizes at which every chunk and micro-batch is cut. */
-static void odd_spec(struct spec *spec)
-{
-	struct errmsg err;
-
-	assert_true(spec_builtin(spec, "regtest"));
-	strcpy(spec->name, "odd");
-	strcpy(spec->hrp, "rodd");
-	spec->courses[0].train.model = (struct model_config){ .d = 48, .layers = 1, .heads = 3, .ff = 528, .ctx = 96 };
-	spec->courses[0].train.batch = spec->courses[0].train.bench_rows = 13;
-	spec->courses[0].train.iterations = 1;
-	assert_true(spec_finish(spec, &err));
-}
-
-/* The spec named first; *rest is the text behind the name. */
-static void outbound_spec(struct spec *spec, const char *arguments, const char **rest)
-{
-	char name[17] = { 0 };
-	size_t size = strcspn(arguments, " ");
-
-	assert_true(size < sizeof name);
-	memcpy(name, arguments, size);
-	*rest = arguments + size;
-	if (strcmp(name, "odd") == 0)
-		odd_spec(spec);
-	else
-		assert_true(spec_builtin(spec, name));
-}
-
 static void answer_siphash(const char *arguments, char *out)
 {
 	uint8_t string[16];
@@ -388,7 +359,7 @@ static void answer_next_bits(const char *arguments, char *out)
 	struct spec spec;
 	unsigned height, time;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u %u", &height, &time), 2);
 	snprintf(out, ANSWER_MAX, "%08x", target_next_bits(&spec, height, time));
 	spec_clear(&spec);
@@ -399,7 +370,7 @@ static void answer_pace(const char *arguments, char *out)
 	struct spec spec;
 	unsigned height, base_time, time;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u %u %u", &height, &base_time, &time), 3);
 	snprintf(out, ANSWER_MAX, "%llu %u", (unsigned long long)pace_least_time(&spec, height, base_time),
 		pace_most_proofs(&spec, time, base_time));
@@ -410,7 +381,7 @@ static void answer_commitment(const char *arguments, char *out)
 {
 	struct spec spec;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	put_hex(out, spec.commitment, 32);
 	spec_clear(&spec);
 }
@@ -421,7 +392,7 @@ static void answer_initial(const char *arguments, char *out)
 	struct state *drawn;
 	struct spec spec;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	drawn = spec_initial_state(&spec);
 	assert_memory_equal(state_root(drawn), spec.genesis.model_root, 32);
 	hex_encode_reversed(out, state_root(drawn), 32);
@@ -433,7 +404,7 @@ static void answer_genesis(const char *arguments, char *out)
 {
 	struct spec spec;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	hex_encode_reversed(out, spec.genesis_id, 32);
 	spec_clear(&spec);
 }
@@ -444,7 +415,7 @@ static void digest_step(const char *arguments, const char **rest, struct spec *s
 	char text[64];
 	uint8_t seed[32];
 
-	outbound_spec(spec, arguments, rest);
+	known_spec(spec, arguments, rest);
 	snprintf(text, sizeof text, "atelier digest%s", spec->name);
 	sha256(seed, text, strlen(text));
 	execute(spec, seed, seed, out);
@@ -716,7 +687,7 @@ static void answer_subsidy(const char *arguments, char *out)
 	struct spec spec;
 	unsigned height;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u", &height), 1);
 	snprintf(out, ANSWER_MAX, "%lld", (long long)spec_subsidy(&spec, height));
 	assert_int_equal(reward_compute_part(&spec, height) + reward_data_part(&spec, height),
@@ -733,7 +704,7 @@ static void answer_proof_worth(const char *arguments, char *out)
 	int64_t worth, after;
 	int length;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u %lld %zu%n", &height, &bucket, &proofs.loose, &length), 3);
 	while (arguments += length, sscanf(arguments, " %u%n", &back, &length) == 1)
 		proofs.late[reward_late_sixteenths(back)]++;
@@ -759,7 +730,7 @@ static void answer_slot_pay(const char *arguments, char *out)
 	unsigned height, weight;
 	long long value, v_ref;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%u %u %lld %lld %u", &height, &slot.proofs, &value, &v_ref, &weight), 5);
 	slot.value = value;
 	slot.v_ref = v_ref;
@@ -823,7 +794,7 @@ static void answer_data_rate(const char *arguments, char *out)
 	struct spec spec;
 	struct fees fees;
 
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	assert_int_equal(sscanf(arguments, "%llu %llu %llu", &rate, &debt, &used), 3);
 	data = example_data(1, used);
 	block = example_block(0, &data, 1);
@@ -919,7 +890,7 @@ static void answer_opens(const char *arguments, char *out)
 	unsigned long height;
 
 	known_registration(&data);
-	outbound_spec(&spec, arguments, &arguments);
+	known_spec(&spec, arguments, &arguments);
 	height = strtoul(arguments, &rest, 10);
 	while (*rest)
 		has_one[strtoul(rest, &rest, 10)] = true;
