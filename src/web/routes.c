@@ -26,6 +26,8 @@ const struct route routes_all[] = {
 	{ "runs", "getruns", NULL, NULL, 0 },
 	{ "datasets", "listdatasets", "{\"count\":100}", " count skip ", 0 },
 	{ "dataset/:dataset", "getdataset", NULL, " points ", 0 },
+	{ "contributors", "listcontributors", NULL, " count skip ", 0 },
+	{ "address/:address", "getaddresshistory", NULL, " count skip ", 0 },
 	{ "model", "getmodelinfo", NULL, " count skip ", 0 },
 	{ "training", "gettraininginfo", NULL, NULL, 0 },
 	{ "mining", "getmininginfo", NULL, NULL, 0 },

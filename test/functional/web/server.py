@@ -76,6 +76,8 @@ def api():
                                ("contributors?count=1", rpc.listcontributors(1)),
                                ("address/" + block["miner"] + "?skip=1", rpc.getaddresshistory(block["miner"], 20, 1)),
                                ("dataset/0?points=3", rpc.getdataset(dataset=0, points=3)),
+                               ("contributors?count=1", rpc.listcontributors(1)),
+                               (f"address/{block['miner']}?count=2&skip=1", rpc.getaddresshistory(block["miner"], 2, 1)),
                                ("proof/" + tip, rpc.getproof(tip)), ("rounds", rpc.getrounds()),
                                ("datasets", rpc.listdatasets()), ("datasets?count=1&skip=1", rpc.listdatasets(1, 1)),
                                ("dataset/0", rpc.getdataset(0)), ("model", rpc.getmodelinfo()),
