@@ -92,26 +92,47 @@ export function take_key() {
 const KINDS = ["block", "proof", "tx", "run", "model"];
 const RETRY = 5000; // milliseconds
 
-// Calls told(kind, what) for each event, and changed(live) when the connection comes or goes. Without it, the page looks
-// by itself whether there is a block.
+// Calls told(kind, what) for each event, and changed(live) when the connection comes or goes. A browser has six connections to a
+// server, so of all tabs one listens and tells the others; when it is closed, another takes its place.
 export function listen(told, changed) {
+	if (!navigator.locks || !window.BroadcastChannel) {
+		listen_here(told, changed);
+		return;
+	}
+	const tabs = new BroadcastChannel("atelier-events");
+
+	tabs.addEventListener("message", ({ data: [kind, what] }) => {
+		if (kind === "live")
+			changed(what);
+		else if (kind !== "who")
+			told(kind, what);
+	});
+	tabs.postMessage(["who", null]);
+	navigator.locks.request("atelier-events", () => new Promise(() => {
+		const spread = (kind, what) => tabs.postMessage([kind, what]);
+		let live = false;
+
+		listen_here((kind, what) => {
+			told(kind, what);
+			spread(kind, what);
+		}, (connected) => {
+			live = connected;
+			changed(connected);
+			spread("live", connected);
+		});
+		tabs.addEventListener("message", ({ data: [kind] }) => kind === "who" && spread("live", live));
+	}));
+}
+
+function listen_here(told, changed) {
 	const source = new EventSource("/api/events");
 
 	source.addEventListener("open", () => changed(true));
 	source.addEventListener("error", () => {
 		changed(false);
 		if (source.readyState === EventSource.CLOSED)
-			setTimeout(() => listen(told, changed), RETRY);
+			setTimeout(() => listen_here(told, changed), RETRY);
 	});
 	for (const kind of KINDS)
-		source.addEventListener(kind, (event) => {
-			let what = {};
-
-			try {
-				what = JSON.parse(event.data || "{}");
-			} catch {
-				// what happened is said by the kind alone
-			}
-			told(kind, what);
-		});
+		source.addEventListener(kind, (event) => told(kind, JSON.parse(event.data)));
 }

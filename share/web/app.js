@@ -3,7 +3,7 @@
 import { get, listen, path_of, take_key } from "./api.js";
 import { fill, h } from "./dom.js";
 import { count, duration, plural } from "./format.js";
-import { explain, View } from "./parts.js";
+import { explain, head, View } from "./parts.js";
 
 // A module for each; only what is looked at is loaded.
 const VIEWS = {
@@ -36,7 +36,7 @@ function route() {
 
 async function show() {
 	const { name, parts, query: named } = route();
-	const turn = ++shown;
+	const turn = ++shown, { hash } = location;
 
 	current.leave();
 	current = new View();
@@ -53,12 +53,13 @@ async function show() {
 	} catch (error) {
 		if (view.signal.aborted)
 			return;
-		drawn = { title: "Atelier", content: h("section.card", {}, explain(error)) };
+		drawn = { title: "Not here", content: [head("Not here"), h("section.card", {}, explain(error))] };
 	}
 	if (turn !== shown)
 		return;
 	document.title = drawn.title ? `${drawn.title} · Atelier` : "Atelier";
 	fill(main, drawn.content);
+	main.dataset.shown = hash;
 	if (!first) {
 		scrollTo(0, 0);
 		main.focus({ preventScroll: true });

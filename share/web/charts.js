@@ -136,7 +136,7 @@ export function curve_card(view, span = "s8") {
 		h("button.plain", { type: "button", "aria-pressed": by_time === state.by_time, onclick: () => choose(by_time) }, text));
 	const details = h("details.quiet", { hidden: true }, h("summary", {}, "the figures"));
 	const section = h(`section.card.${span}`, {}, h("div.title", {}, h("h2", {}, "Loss over blocks ", h("span", {}, "· lines are merged rounds")),
-		h("div.tools", {}, choices)), h("div.body", {}, holder, readout, details));
+		h("div.tools", {}, choices)), h("div.body.fill", {}, holder, readout, details));
 
 	function choose(by_time) {
 		state.by_time = by_time;
@@ -195,7 +195,13 @@ export function curve_card(view, span = "s8") {
 	const scheme = matchMedia("(prefers-color-scheme: dark)");
 
 	scheme.addEventListener("change", refresh, { signal: view.signal });
-	view.signal.addEventListener("abort", () => state.plot?.destroy());
+	const sized = new ResizeObserver(() => state.plot?.resize());
+
+	sized.observe(holder);
+	view.signal.addEventListener("abort", () => {
+		sized.disconnect();
+		state.plot?.destroy();
+	});
 	section.ready = refresh();
 	return section;
 }

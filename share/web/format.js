@@ -26,9 +26,7 @@ export function change(value, digits = 4) {
 export function amount(value, digits = 4) {
 	if (!known(value))
 		return NOTHING;
-	const format = { minimumFractionDigits: Math.min(2, digits), maximumFractionDigits: digits };
-
-	return new Intl.NumberFormat("en", format).format(value).replace("-", MINUS);
+	return new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value).replace("-", MINUS);
 }
 
 export const share = (value, digits = 1) => (known(value) ? `${(value * 100).toFixed(digits)} %` : NOTHING);

@@ -33,6 +33,8 @@ export class View {
 	}
 }
 
+const PAUSE = 400; // milliseconds at least between two looks at what changes all the time
+
 export function explain(error) {
 	if (error instanceof Failure && error.is_missing)
 		return h("p.note", {}, `This node cannot tell that (“${error.message}”).`);
@@ -57,6 +59,8 @@ export function panel(view, { title, tools, span = "s12", kinds = [], load, draw
 		}
 		working = true;
 		do {
+			if (again)
+				await new Promise((resolve) => setTimeout(resolve, PAUSE));
 			again = false;
 			try {
 				fill(body, draw(await load()));
@@ -182,7 +186,7 @@ export function bar(part, label) {
 }
 
 // The proofs of a block, in the colours of the datasets that they trained on. shown: { slots, nlate, nproofs }
-export function dots(slots, late = 0) {
+export function dots(slots = [], late = 0) {
 	const proofs = slots.flatMap((slot) => Array.from({ length: slot.proofs }, () => slot.dataset));
 	const label = `${plural(proofs.length, "proof")}${late > 0 ? ` and ${late} late` : ""}`;
 

@@ -22,7 +22,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 	const seed = number_field("seed", { min: 0, step: 1, placeholder: "drawn" });
 	const text = h("p.play.asked", { "aria-live": "polite", tabindex: 0, hidden: true }), about = h("div.chips.gap");
 	const button = h("button.main", { type: "submit" }, "Go on"), edit = h("button", { type: "button", hidden: true }, "Edit");
-	const form = h("form", {}, prompt, text,
+	const form = h("form.fill", {}, prompt, text,
 		h("div.controls", {}, button, edit, warmth.label, length.label, !compact && seed.label), about);
 
 	function show_text(is_shown) {
@@ -43,7 +43,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 		fill(text, body.prompt);
 		fill(about);
 		try {
-			const answer = await post("generatetext", body, view.signal);
+			const answer = await post("generate", body, view.signal);
 			const seconds = (performance.now() - start) / 1000;
 
 			fill(text, answer.prompt, h("em", {}, answer.text));

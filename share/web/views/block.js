@@ -28,7 +28,7 @@ const SLOTS = [
 	{ name: "reserved text", class: "n", of: (slot) => effect(slot.effect) },
 	{ name: "its own pages", class: "n", of: (slot) => effect(slot.own) },
 	{ name: "value", class: "n", of: (slot) => nats(slot.value) },
-	{ name: "", of: (slot) => slot.left_out ? h("span.chip.bad", {}, "left out") : !slot.known ? h("span.chip", {}, "new to it") : "" },
+	{ name: "note", of: (slot) => slot.left_out ? h("span.chip.bad", {}, "left out") : !slot.known ? h("span.chip", {}, "new to it") : "" },
 ];
 
 function slots_of(slots) {
@@ -54,13 +54,13 @@ function transactions_of(block) {
 function payments_of(block) {
 	const rows = [
 		...block.data_payments.map((one) => ["data", one.owner, one.amount, ""]),
-		...(block.run_payments ?? []).map((one) => ["run", one.miner, one.amount, h("span", {}, "seat ", block_link(one.seat))]),
+		...(block.run_payments ?? []).map((one) => ["run", one.miner, one.amount, block_link(one.seat)]),
 	];
 
 	return rows.length > 0 && card("Paid for what went before", table([
 		{ name: "for", of: (row) => row[0] },
 		{ name: "to", of: (row) => address_link(row[1]) },
-		{ name: "", of: (row) => row[3] },
+		{ name: "seat", of: (row) => row[3] },
 		{ name: "amount", class: "n", of: (row) => amount(row[2]) },
 	], rows));
 }
@@ -94,7 +94,7 @@ async function merge_of(view, block) {
 
 export async function show(view, [id]) {
 	const block = await get(path_of("block", id), view.signal);
-	const { button, found } = again_button(view, "Execute it all again", "auditblock", { blockhash: block.hash }, audited_block);
+	const { button, found } = again_button(view, "Execute it all again", "audit/block", { blockhash: block.hash }, audited_block);
 	const step = (key, height) => view.on([key], () => { location.hash = `#/block/${height}`; });
 	const is_genesis = block.height === 0, merge = await merge_of(view, block);
 

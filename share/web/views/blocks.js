@@ -20,7 +20,7 @@ export function tile(block, enters) {
 	const merged = block.merge && `ends a round, and merges ${plural(block.merge.merged, "run")}`;
 	const mark = !block.merge ? "" : block.merge.merged > 0 ? "merge" : "merge none";
 
-	return h("a.tile", { href: `#/block/${block.height}`, role: "listitem", class: `${enters ? "enter" : ""} ${mark}`,
+	return h("a.tile", { href: `#/block/${block.height}`, class: `${enters ? "enter" : ""} ${mark}`,
 		title: [moment(block.time), merged, plural(block.nTx - 1, "transaction")].filter(Boolean).join("\n") },
 	h("b", {}, count(block.height)), h("span.quiet", {}, ` ${age(block.time)}`),
 	dots(block.slots, block.nlate),
@@ -38,7 +38,7 @@ const COLUMNS = [
 	{ name: "to runs", class: "n hide-narrow", of: (block) => block.paid_runs > 0 ? amount(block.paid_runs, 2) : "" },
 	{ name: "transactions", class: "n hide-narrow", of: (block) => count(block.nTx) },
 	{ name: "mined by", class: "hide-narrow", of: (block) => address_link(block.miner) },
-	{ name: "", of: (block) => block.merge ? h("span.chip", { class: block.merge.merged > 0 ? "good" : "" }, "merge") : "" },
+	{ name: "round", of: (block) => block.merge ? h("span.chip", { class: block.merge.merged > 0 ? "good" : "" }, "merge") : "" },
 ];
 
 export async function show(view) {

@@ -14,7 +14,7 @@ function hex_of(buffer) {
 // What contributedata takes, by name.
 async function request_of(fields, dry_run) {
 	const file = fields.file.files[0];
-	const request = { file: "", licence: fields.licence.value.trim(), title: fields.title.value.trim(), hexdata: hex_of(await file.arrayBuffer()),
+	const request = { licence: fields.licence.value.trim(), title: fields.title.value.trim(), hexdata: hex_of(await file.arrayBuffer()),
 		leave_out_pages: fields.pages.checked, dry_run };
 
 	if (fields.owner.value.trim() !== "")
@@ -58,7 +58,7 @@ export async function show(view) {
 		use_key(fields.key.value);
 		fill(result, h("p.note", {}, "…"));
 		try {
-			const answer = await post("contributedata", await request_of(fields, dry_run), view.signal);
+			const answer = await post("contribute", await request_of(fields, dry_run), view.signal);
 
 			fill(result, dry_run ? draw_cost(answer) : draw_sent(answer));
 			send.disabled = !dry_run;

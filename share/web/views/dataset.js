@@ -29,7 +29,7 @@ const DRAWS = [
 	{ name: "reserved text", class: "n", of: (draw) => effect(draw.effect) },
 	{ name: "its own pages", class: "n", of: (draw) => effect(draw.own) },
 	{ name: "value", class: "n", of: (draw) => nats(draw.value) },
-	{ name: "", of: (draw) => draw.left_out ? h("span.chip.bad", {}, "left out") : draw.known ? "" : h("span.chip", {}, "new to it") },
+	{ name: "note", of: (draw) => draw.left_out ? h("span.chip.bad", {}, "left out") : draw.known ? "" : h("span.chip", {}, "new to it") },
 ];
 
 function status_of(data) {

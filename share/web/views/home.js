@@ -9,7 +9,7 @@ import { address_link, again_button, audited_proof, bar, block_link, card, datas
 import { ask_form } from "./ask.js";
 import { phases, seat_grid } from "./round.js";
 import { series_spark } from "./dataset.js";
-import { people_columns } from "./people.js";
+import { PEOPLE_SHORT, say_incomplete } from "./people.js";
 import { merge_change } from "./rounds.js";
 import { tile } from "./blocks.js";
 
@@ -78,7 +78,7 @@ function draw_round({ round, run, height, spacing }) {
 // Newest first, and before them the one that is being made.
 function strip_of(view, summary) {
 	const next = h("div.tile.next", { "aria-live": "off" }), blocks = h("div", { style: { display: "contents" } });
-	const strip = h("div.strip", { role: "list", "aria-label": "newest blocks", tabindex: 0 }, next, blocks);
+	const strip = h("div.strip", { role: "region", "aria-label": "newest blocks", tabindex: 0 }, next, blocks);
 	let newest = 0;
 
 	async function draw_next() {
@@ -132,7 +132,7 @@ function newest_proof(view) {
 		return get(`block/${tip.hash}`, view.signal);
 	}, draw: (block) => {
 		const proof = block.proofs[block.proofs.length - 1];
-		const { button, found } = again_button(view, "Execute it here", "auditproof", { id: proof.id }, audited_proof);
+		const { button, found } = again_button(view, "Execute it here", "audit/proof", { id: proof.id }, audited_proof);
 
 		button.addEventListener("click", () => { touched = true; });
 		return h("div.grid", {},
@@ -156,7 +156,7 @@ export async function show(view) {
 	view.on(["block", "proof", "tx", "run", "model"], () => { summary_asked = null; });
 	const people = get_panel(view, `contributors?count=${PEOPLE}`, {
 		title: h("a", { href: "#/people" }, "People and machines"), span: "s5", kinds: ["block"],
-		draw: (list) => table(people_columns(), list.slice(0, PEOPLE), { empty: "Nobody has earned anything yet." }),
+		draw: (found) => [table(PEOPLE_SHORT, found.contributors, { empty: "Nobody has earned anything yet." }), say_incomplete(found)],
 	});
 	const data = get_panel(view, "datasets?count=200", {
 		title: h("a", { href: "#/data" }, "Data that taught it"), span: "s7", kinds: ["block"],
@@ -188,5 +188,6 @@ function card_of_asking(view) {
 	const section = card(h("a", { href: "#/ask" }, "Ask it"), ask_form(view, { bytes: 160, compact: true }));
 
 	section.classList.add("s7");
+	section.querySelector(".body").classList.add("fill");
 	return section;
 }

@@ -9,7 +9,7 @@ const OWN = 12; // runs
 
 const PEERS = [
 	{ name: "node", of: (peer) => h("span.mono", {}, peer.addr ?? `peer ${peer.id}`) },
-	{ name: "", of: (peer) => peer.inbound ? "came to us" : peer.connection_type },
+	{ name: "how", of: (peer) => peer.inbound ? "came to us" : peer.connection_type },
 	{ name: "height", class: "n", of: (peer) => count(peer.synced_blocks) },
 	{ name: "ping", class: "n", of: (peer) => peer.pingtime === undefined ? "" : `${Math.round(peer.pingtime * 1000)} ms` },
 	{ name: "sent", class: "n hide-narrow", of: (peer) => bytes(peer.bytessent) },
@@ -26,7 +26,7 @@ const RUNS = [
 	{ name: "segments", class: "n", of: (run) => `${count(run.segments_done)} of ${count(run.segments)}` },
 	{ name: "deadline", class: "n", of: (run) => run.deadline ? count(run.deadline) : "" },
 	{ name: "pay", class: "n", of: (run) => amount(run.pay) },
-	{ name: "", class: "text dim hide-narrow", of: (run) => run.problem ?? "" },
+	{ name: "problem", class: "text dim hide-narrow", of: (run) => run.problem ?? "" },
 ];
 
 function draw_mining(mining) {

@@ -7,7 +7,7 @@ import { address_link, again_button, audited_proof, block_link, card, dataset_li
 
 export async function show(view, [id]) {
 	const proof = await get(path_of("proof", id), view.signal);
-	const { button, found } = again_button(view, "Execute it here", "auditproof", { id: proof.id }, (answer, seconds) => [
+	const { button, found } = again_button(view, "Execute it here", "audit/proof", { id: proof.id }, (answer, seconds) => [
 		h("dl", {}, h("dt", {}, "found"), h("dd.mono", {}, answer.found_digest)), audited_proof(answer, seconds)]);
 	const data = await get(path_of("dataset", proof.dataset), view.signal).catch(() => ({}));
 

@@ -63,7 +63,7 @@ function audited_run(answer, seconds) {
 }
 
 function seat_card(view, seat, round) {
-	const { button, found } = again_button(view, "Execute its segment here", "auditrun", { height: seat.height }, audited_run);
+	const { button, found } = again_button(view, "Execute its segment here", "audit/run", { height: seat.height }, audited_run);
 	const is_there = seat.blob !== undefined || seat.own;
 
 	return card(["The run of block ", block_link(seat.height)], facts([

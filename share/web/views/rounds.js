@@ -25,7 +25,7 @@ const COLUMNS = [
 	{ name: "empty", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "empty") : "" },
 	{ name: "loss before", class: "n hide-narrow", of: (round) => nats(round.loss_before) },
 	{ name: "change", class: "n", of: merge_change },
-	{ name: "", class: "hide-narrow", of: (round) => round.halved ? "by the better half" : "" },
+	{ name: "note", class: "hide-narrow", of: (round) => round.halved ? "by the better half" : "" },
 ];
 
 export async function show(view) {

@@ -49,7 +49,7 @@ function input_columns() {
 }
 
 const OUTPUTS = [
-	{ name: "", class: "n dim", of: (output) => count(output.n) },
+	{ name: "output", class: "n dim", of: (output) => count(output.n) },
 	{ name: "to", class: "wide", of: ({ scriptPubKey: script }) => script.address ? address_link(script.address) :
 		script.contribution ? "burned, for the data" : script.commitment ? "a commitment" :
 		h("span.mono.dim", { title: script.hex }, `${script.hex.slice(0, 40)}${script.hex.length > 40 ? "…" : ""}`) },
