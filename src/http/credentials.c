@@ -69,7 +69,7 @@ void credentials_clear(struct credentials *credentials)
 
 /* No byte ends the comparison, so that an answer's time does not tell how many were right: a field could be found out
  * byte by byte otherwise. Only the length shows, which is no secret. */
-static bool credentials_same(const char *given, const char *right)
+bool credentials_same(const char *given, const char *right)
 {
 	size_t given_size = strlen(given);
 	unsigned char difference = 0;

@@ -537,7 +537,8 @@ static bool server_is_welcome(struct http_connection *connection)
 	}
 	refusal_status = server->admits != NULL ? server->admits(server->admits_context, &request) : 0;
 	if (refusal_status != 0) {
-		server_refuse_request(connection, refusal_status, "", "Not from here\n");
+		snprintf(allow, sizeof allow, "%s\n", http_head_reason(refusal_status));
+		server_refuse_request(connection, refusal_status, "", allow);
 		return false;
 	}
 	return server_is_authorized(connection);

@@ -324,7 +324,10 @@ static bool node_open_server(struct node *node, struct errmsg *err)
 	if (serves)
 		node->server = http_server_new(node->base, &node_server_config, err);
 	free(node_cookie_path);
-	return (!serves || node->server != NULL) && web_open(&node->web, node->base, node_settings, node->table, err);
+	if (serves && node->server == NULL)
+		return false;
+	node->web = web_open(node->base, node_settings, node->table, err);
+	return node->web != NULL;
 }
 
 /* Comes for every block of a long start; a line a second is enough to watch.

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "crypto/hash.h"
+#include "rpc/error.h"
 #include "rpc/json.h"
 #include "util/bytes.h"
 
@@ -29,6 +30,56 @@ void answer_give(struct http_exchange *exchange, const char *known, const char *
 		buf_init(body);
 	}
 	http_server_answer(exchange, &answer);
+}
+
+/* HTTP's word for what kept a call from its answer. */
+static int answer_status_of(enum rpc_code code)
+{
+	switch (code) {
+	case RPC_IN_WARMUP:
+	case RPC_OUT_OF_MEMORY:
+		return 503;
+	case RPC_METHOD_NOT_FOUND:
+	case RPC_INVALID_ADDRESS_OR_KEY:
+		return 404;
+	case RPC_INTERNAL_ERROR:
+	case RPC_DATABASE_ERROR:
+		return 500;
+	default: /* the rest is the caller's: enum rpc_code has Bitcoin Core's numbers, more than are used here */
+		return 400;
+	}
+}
+
+static void answer_error(struct http_exchange *exchange, const json_t *error)
+{
+	enum rpc_code code = (enum rpc_code)json_integer_value(json_object_get(error, "code"));
+	struct http_answer answer = {
+		.status = answer_status_of(code),
+		.type = ANSWER_JSON,
+		.fields = "Cache-Control: no-store\r\n",
+	};
+
+	buf_put_text(&answer.body, "{\"error\":");
+	json_print(error, 0, &answer.body);
+	buf_put_text(&answer.body, "}\n");
+	http_server_answer(exchange, &answer);
+}
+
+void answer_result(struct http_exchange *exchange, const char *known, const json_t *result, const json_t *error)
+{
+	struct buf body;
+
+	if (error != NULL) {
+		answer_error(exchange, error);
+		return;
+	}
+	buf_init(&body);
+	if (result != NULL)
+		json_print(result, 0, &body);
+	else
+		buf_put_text(&body, "null");
+	buf_put_u8(&body, '\n');
+	answer_give(exchange, known, ANSWER_JSON, &body);
 }
 
 void answer_refuse(struct http_exchange *exchange, int status, const char *text)

@@ -3,6 +3,7 @@
 #define ATELIER_WEB_ANSWER_H
 
 #include "http/server.h"
+#include "rpc/json.h"
 #include "util/buf.h"
 
 #define ANSWER_JSON "application/json"
@@ -10,6 +11,11 @@
 /* Answers a GET with 200 and a tag, or with 304 if `known`, the request's If-None-Match or NULL, has the tag of the
  * same body. The body is empty then. */
 void answer_give(struct http_exchange *exchange, const char *known, const char *type, struct buf *body);
+
+/* Answers with what a call of JSON-RPC came to: its result as answer_give does (NULL: null), or, where error is not
+ * NULL,
+ * {"error": error} with the status that stands for its code. Both are borrowed. */
+void answer_result(struct http_exchange *exchange, const char *known, const json_t *result, const json_t *error);
 
 /* {"error": {"code": status, "message": text}} */
 void answer_refuse(struct http_exchange *exchange, int status, const char *text);

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rpc/error.h"
 #include "util/mem.h"
 #include "web/answer.h"
 #include "web/routes.h"
@@ -24,37 +23,9 @@ bool api_has_path(const char *path)
 	return strncmp(path, api_prefix, sizeof api_prefix - 1) == 0;
 }
 
-/* HTTP's word for what kept a call from its answer. */
-static int api_status_of(enum rpc_code code)
+const char *api_name_of(const char *path)
 {
-	switch (code) {
-	case RPC_IN_WARMUP:
-	case RPC_OUT_OF_MEMORY:
-		return 503;
-	case RPC_METHOD_NOT_FOUND:
-	case RPC_INVALID_ADDRESS_OR_KEY:
-		return 404;
-	case RPC_INTERNAL_ERROR:
-	case RPC_DATABASE_ERROR:
-		return 500;
-	default: /* the rest is the caller's: enum rpc_code has Bitcoin Core's numbers, more than are used here */
-		return 400;
-	}
-}
-
-static void api_answer_error(struct http_exchange *exchange, const json_t *error)
-{
-	enum rpc_code code = (enum rpc_code)json_integer_value(json_object_get(error, "code"));
-	struct http_answer answer = {
-		.status = api_status_of(code),
-		.type = ANSWER_JSON,
-		.fields = "Cache-Control: no-store\r\n",
-	};
-
-	buf_put_text(&answer.body, "{\"error\":");
-	json_print(error, 0, &answer.body);
-	buf_put_text(&answer.body, "}\n");
-	http_server_answer(exchange, &answer);
+	return path + sizeof api_prefix - 1;
 }
 
 /* Whom this node talks to is nobody's business who only looks at the page. */
@@ -74,46 +45,27 @@ static json_t *api_without_addresses(const json_t *peers)
 	return shown;
 }
 
-static void api_answer_result(const struct api_call *call, const json_t *result)
-{
-	struct buf body;
-	json_t *shown;
-
-	buf_init(&body);
-	if (result == NULL) {
-		buf_put_text(&body, "null");
-	} else if (call->route->flags & ROUTE_PEERS && !call->is_local) {
-		shown = api_without_addresses(result);
-		json_print(shown, 0, &body);
-		json_decref(shown);
-	} else {
-		json_print(result, 0, &body);
-	}
-	buf_put_u8(&body, '\n');
-	answer_give(call->exchange, call->known, ANSWER_JSON, &body);
-}
-
 static void api_on_called(void *context, const json_t *result, const json_t *error)
 {
 	struct api_call *call = context;
+	json_t *shown = result != NULL && call->route->flags & ROUTE_PEERS && !call->is_local ?
+		api_without_addresses(result) :
+		NULL;
 
-	if (error != NULL)
-		api_answer_error(call->exchange, error);
-	else
-		api_answer_result(call, result);
+	answer_result(call->exchange, call->known, shown != NULL ? shown : result, error);
+	json_decref(shown);
 	free(call->known);
 	free(call);
 }
 
-/* A height in the place of a block's id. False: the active chain has none there. */
-static bool api_resolve_block(const struct api *api, json_t *params)
+bool api_resolve_block(const struct chain *chain, json_t *params)
 {
 	const struct index_entry *entry;
 	uint32_t height;
 
-	if (api->chain == NULL || !routes_height(json_object_get(params, "blockhash"), &height))
+	if (chain == NULL || !routes_height(json_object_get(params, "blockhash"), &height))
 		return true;
-	entry = chain_at(api->chain, height);
+	entry = chain_at(chain, height);
 	if (entry != NULL)
 		json_object_set_new(params, "blockhash", json_hash(entry->id));
 	return entry != NULL;
@@ -128,7 +80,7 @@ void api_handle(void *context, const struct http_request *request, struct http_e
 	struct errmsg err;
 	json_t *params;
 
-	switch (routes_read(request->path + sizeof api_prefix - 1, request->query, &route, &params, &err)) {
+	switch (routes_read(api_name_of(request->path), request->query, &route, &params, &err)) {
 	case ROUTES_NONE:
 		answer_refuse(exchange, 404, "There is no such path");
 		return;
@@ -138,7 +90,7 @@ void api_handle(void *context, const struct http_request *request, struct http_e
 	case ROUTES_FOUND:
 		break;
 	}
-	if (route->flags & ROUTE_BLOCK && !api_resolve_block(api, params)) {
+	if (route->flags & ROUTE_BLOCK && !api_resolve_block(api->chain, params)) {
 		json_decref(params);
 		answer_refuse(exchange, 404, "Block height out of range");
 		return;

@@ -14,6 +14,11 @@ struct api {
 };
 
 bool api_has_path(const char *path);
+const char *api_name_of(const char *path); /* what follows "/api/", of such a path */
+
+/* Puts a block's id in the place of its height, where "blockhash" among a call's arguments is one. False: the active
+ * chain has none there. chain may be NULL. */
+bool api_resolve_block(const struct chain *chain, json_t *params);
 
 /* Handler of an endpoint; its context is the struct api. */
 void api_handle(void *context, const struct http_request *request, struct http_exchange *exchange);

@@ -7,7 +7,7 @@
 
 #include "util/mem.h"
 
-const struct route routes_all[] = {
+static const struct route routes_all[] = {
 	{ "summary", "getsummary", NULL, NULL, 0 },
 	{ "chain", "getblockchaininfo", NULL, NULL, 0 },
 	{ "spec", "getchainspec", NULL, NULL, 0 },
@@ -35,6 +35,21 @@ const struct route routes_all[] = {
 	{ "mempool/txs", "getrawmempool", "{\"verbose\":true}", NULL, 0 },
 	{ "peers", "getpeerinfo", NULL, NULL, ROUTE_PEERS },
 	{ "network", "getnetworkinfo", NULL, NULL, 0 },
+	{ "datafee", "estimatedatafee", NULL, " size ", 0 },
+	{ NULL, NULL, NULL, NULL, 0 },
+};
+
+/* A contribution's bytes come with it: which files this machine has is nothing to a page. A challenge spends nothing,
+ * and yet binds the node to what it found: that is for JSON-RPC. */
+static const struct route routes_actions[] = {
+	{ "audit/proof", "auditproof", NULL, " id index ", 0 },
+	{ "audit/block", "auditblock", NULL, " blockhash ", ROUTE_BLOCK },
+	{ "audit/run", "auditrun", NULL, " height segment ", 0 },
+	{ "generate", "generatetext", NULL, " prompt bytes temperature seed top_k ", 0 },
+	{ "wallets", "listwallets", NULL, NULL, ROUTE_KEY },
+	{ "contributions", "listcontributions", NULL, " wallet ", ROUTE_KEY },
+	{ "contribute", "contributedata", "{\"file\":\"\"}",
+		" wallet licence title owner hexdata leave_out_pages dry_run allow_unlisted ", ROUTE_KEY },
 	{ NULL, NULL, NULL, NULL, 0 },
 };
 
@@ -62,6 +77,11 @@ static bool routes_set(json_t *params, const char *name, const char *encoded, bo
 		return errmsg_set(err, "%.64s is empty, or no UTF-8", name);
 	json_object_set_new(params, name, value);
 	return true;
+}
+
+static json_t *routes_fixed(const struct route *route)
+{
+	return route->fixed != NULL ? json_parse(route->fixed, strlen(route->fixed), NULL) : json_object();
 }
 
 /* Whether a path is the route's; `piece` is then what stands in the place of its argument, or NULL. */
@@ -135,14 +155,48 @@ enum routes_result routes_read(const char *path, const char *query, const struct
 		if (!routes_fits(&routes_all[i], path, &piece))
 			continue;
 		*route = &routes_all[i];
-		*params = (*route)->fixed != NULL ? json_parse((*route)->fixed, strlen((*route)->fixed), NULL) :
-						    json_object();
+		*params = routes_fixed(*route);
 		if (routes_bind(*route, piece, query, *params, err))
 			return ROUTES_FOUND;
 		json_decref(*params);
 		return ROUTES_WRONG;
 	}
 	return ROUTES_NONE;
+}
+
+const struct route *routes_find_action(const char *path)
+{
+	for (size_t i = 0; routes_actions[i].path != NULL; i++)
+		if (strcmp(routes_actions[i].path, path) == 0)
+			return &routes_actions[i];
+	return NULL;
+}
+
+json_t *routes_read_body(const struct route *action, const char *body, size_t size, struct errmsg *err)
+{
+	json_t *given = json_parse(body != NULL ? body : "", size, err), *params, *value;
+	const char *name;
+
+	if (given == NULL)
+		return NULL;
+	params = routes_fixed(action);
+	json_object_foreach(given, name, value) {
+		if (routes_takes(action, name)) {
+			json_object_set(params, name, value);
+			continue;
+		}
+		errmsg_set(err, "The body has %.32s, which this path does not take", name);
+		json_decref(params);
+		params = NULL;
+		break;
+	}
+	if (params != NULL && !json_is_object(given)) {
+		errmsg_set(err, "The body must be an object");
+		json_decref(params);
+		params = NULL;
+	}
+	json_decref(given);
+	return params;
 }
 
 bool routes_height(const json_t *name, uint32_t *height)

@@ -1,8 +1,8 @@
 /* Paths below /api/ and the calls of JSON-RPC that they stand for, so that the page, curl and RPC say the same thing
  * (doc/rest.md).
  *
- * Only calls that change nothing stand here, with those of their arguments that cost little. Pure: texts in, a call
- * out. */
+ * What is asked for by GET changes nothing, and its arguments are those that cost little. Actions are posted. Pure:
+ * texts in, a call out. */
 #ifndef ATELIER_WEB_ROUTES_H
 #define ATELIER_WEB_ROUTES_H
 
@@ -14,14 +14,16 @@
 enum route_flag {
 	ROUTE_BLOCK = 1, /* the piece names a block, and may be its height */
 	ROUTE_PEERS = 2, /* shows addresses of peers, which are for this machine's own users */
+	ROUTE_KEY = 4,   /* of an action: it touches a wallet, and is for who has the page's key */
 };
 
 struct route {
 	const char *path;   /* "tx/:txid": the last piece of the path is the argument of this name */
 	const char *method; /* of JSON-RPC */
 	const char *fixed;  /* further arguments, an object's text; NULL: none */
-	const char *query;  /* names of arguments that the query may have, blanks round each; NULL: none */
-	unsigned flags;     /* of enum route_flag */
+	const char
+		*query; /* names of arguments that the query, or an action's body, may have, blanks round each; NULL */
+	unsigned flags; /* of enum route_flag */
 };
 
 enum routes_result {
@@ -38,7 +40,9 @@ enum routes_result routes_read(const char *path, const char *query, const struct
 /* The height that a block's name is, if it is one. */
 bool routes_height(const json_t *name, uint32_t *height);
 
-/* All of them; ended by a path NULL. */
-extern const struct route routes_all[];
+/* What may be posted: the action of this path, or NULL; and its arguments out of a body: a new object, or NULL with the
+ * reason. */
+const struct route *routes_find_action(const char *path);
+json_t *routes_read_body(const struct route *action, const char *body, size_t size, struct errmsg *err);
 
 #endif

@@ -1,8 +1,8 @@
 /* The page's server: a browser's window into the node, at http://127.0.0.1:PORT/ (doc/rest.md).
  *
- * It gives out the page's files (web/files.h) and, below /api/, what calls of JSON-RPC answer (web/api.h) and what
- * happens (web/events.h). Nobody is
- * asked for credentials, so it changes nothing, listens on this machine alone unless it is told otherwise, and takes
+ * It gives out the page's files (web/files.h) and, below /api/, what calls of JSON-RPC answer (web/api.h), what happens
+ * (web/events.h), and some things to do (web/actions.h). Nobody is asked for credentials, but for the page's key
+ * (web/key.h) where a wallet is touched. It listens on this machine alone unless it is told otherwise, and takes
  * requests of its own pages only (web/guard.h). Everything is on the loop's thread. */
 #ifndef ATELIER_WEB_WEB_H
 #define ATELIER_WEB_WEB_H
@@ -16,16 +16,17 @@
 struct web;
 struct event_base;
 
-/* Listens, as the settings say, which are borrowed; the table must outlive it. NULL in *web where there is to be no
- * page, or where its port is taken that nobody asked for: a warning says so then. False if what was asked for is not to
- * be had. */
-bool web_open(struct web **web, struct event_base *base, const struct settings *settings, struct rpc_table *table,
+/* Listens, as the settings say, which are borrowed, and adds getpageaddress to the table, which must outlive it. Where
+ * the port is taken that nobody asked for, a warning says so, and the rest does nothing. NULL if what was asked for is
+ * not to be had. */
+struct web *web_open(struct event_base *base, const struct settings *settings, struct rpc_table *table,
 	struct errmsg *err);
 
 /* The chain is open, and what trains this node's own runs. Both are borrowed, and closed after web_free. */
 void web_begin(struct web *web, struct chain *chain, const struct runner *runner);
 
-/* The loop will not run any more; later, when all calls are answered: the end. NULL allowed for both. */
+/* The loop will not run any more: before the parts that answer calls are closed. Then the end. NULL allowed for both.
+ */
 void web_close(struct web *web);
 void web_free(struct web *web);
 

@@ -9,6 +9,7 @@
 import decimal
 import http.client
 import json
+import os
 
 from framework.node import PATIENCE, free_ports
 
@@ -77,6 +78,17 @@ class Page:
         if missing:
             raise AssertionError(f"{method} {path}: the answer lacks {missing}")
         return answer
+
+    def post(self, path, body, key=None, **headers):
+        """What an action answers: its result, or the status and what is wrong."""
+        headers = {"Content-Type": "application/json", **headers}
+        if key is not None:
+            headers["X-Atelier-Key"] = key
+        return self.ask(path, "POST", json.dumps(body), headers)
+
+    def key(self):
+        with open(os.path.join(self.node.chaindir, ".web_key"), encoding="ascii") as file:
+            return file.read()
 
     def listen(self):
         return Listener(self)

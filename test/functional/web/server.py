@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The page's server: its files, the API over RPC's calls, and whom it does not talk to."""
 
+import json
 import os
+import signal
 import socket
 import sys
 import time
@@ -10,6 +12,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import Node, wait_until
+from framework.prose import prose
 from framework.web import Page
 from reference.document import SOURCE
 
@@ -41,7 +44,7 @@ def files():
         for path in ("/../web/index.html", "/%2e%2e/web/index.html", "/views/../index.html", "/.hidden", "//etc/passwd",
                      "/etc/passwd", "/lib/../index.html", "/lib/jquery/jquery.js", "/index.html/", "/nothing.js"):
             tap.equal(page.ask(path).status, 404, f"status of {path}")
-        tap.equal(page.ask("/", "POST", b"{}").status, 405, "status of a POST to a file")
+        tap.equal(page.post("/", {}).status, 405, "status of a POST to a file")
         tap.equal(page.ask("/", "OPTIONS").status, 405, "status of OPTIONS, which would ask for CORS")
 
 
@@ -158,6 +161,96 @@ def events():
         tap.equal(listener.response.read1(1 << 20)[-1:] in (b"", b"\n"), True, "the end")
 
 
+def actions():
+    """Proofs, blocks and text on demand, within limits, if it is JSON that this server's own page could have sent"""
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        node.generate(3)
+        tip, rpc = node.tip(), node.rpc
+        for path, body, expected in (("audit/proof", {"id": tip}, rpc.auditproof(tip)),
+                                     ("audit/block", {"blockhash": 2}, rpc.auditblock(rpc.getblockhash(2))),
+                                     ("generate", {"prompt": "a", "bytes": 5, "seed": "7"}, rpc.generatetext("a", 5, seed=7))):
+            answer = page.post("/api/" + path, body)
+            tap.equal((answer.status, answer.json()), (200, expected), f"/api/{path}")
+        for path, body, status in (("audit/proof", {}, 400), ("audit/proof", {"id": "00" * 32}, 404),
+                                   ("audit/proof", {"proof": tip}, 400), ("audit/proof", [tip], 400), ("audit/block", {"blockhash": 9}, 404),
+                                   ("audit/run", {"height": 1, "challenge": True}, 400), ("generate", {"bytes": 2049}, 400),
+                                   ("generate", {"bytes": "5e9"}, 400), ("stop", {}, 405), ("chain", {}, 405), ("contribute", {}, 401),
+                                   ("generate", {"prompt": "a" * 140000}, 413)):
+            tap.equal(page.post("/api/" + path, body).status, status, f"status of /api/{path} with {str(body)[:80]}")
+        body = json.dumps({"bytes": 1}).encode()
+        for headers, status in (({}, 415), ({"Content-Type": "text/plain"}, 415), ({"Content-Type": "application/jsonx"}, 415),
+                                ({"Content-Type": "application/json; charset=utf-8"}, 200),
+                                ({"Content-Type": "application/json", "Origin": f"http://{page.host}"}, 200),
+                                ({"Content-Type": "application/json", "Origin": "https://evil.example"}, 403),
+                                ({"Content-Type": "application/json", "Host": "evil.example"}, 421)):
+            tap.equal(page.ask("/api/generate", "POST", body, headers).status, status, f"status with {headers}")
+        tap.equal(page.ask("/api/generate", "POST", b"{", {"Content-Type": "application/json"}).status, 400, "no JSON")
+        tap.equal(page.ask("/api/generate").status, 404, "a GET of it")
+
+
+def turns():
+    """Of one address one thing is done at a time, in order; so many may wait, and who comes then is told"""
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        node.generate(1)
+        body = json.dumps({"bytes": 2048, "seed": 1}).encode()
+        waiting = []
+        node.process.send_signal(signal.SIGSTOP)  # they come all at once
+        for _ in range(40):
+            waiting.append(page.connect())
+            waiting[-1].request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+        node.process.send_signal(signal.SIGCONT)
+        tap.equal(page.json("/api/chain")["blocks"], 1, "an answer beside that")
+        statuses = [connection.getresponse().status for connection in waiting]
+        tap.equal(sorted(set(statuses)), [200, 429], "statuses")
+        tap.true(17 <= statuses.count(200) < 40, f"one at work and 16 that wait: {statuses}")
+        for connection in waiting:
+            connection.close()
+        # What is at work and what waits when the node ends is over with it.
+        for _ in range(3):
+            waiting.append(page.connect())
+            waiting[-1].request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+        node.stop()
+
+
+def key():
+    """What touches a wallet needs the page's key, which is in a file of this run and in the address that a call tells"""
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(20, node.rpc.getnewaddress())
+        path = os.path.join(node.chaindir, ".web_key")
+        first = page.key()
+        tap.equal(os.stat(path).st_mode & 0o777, 0o600, "mode of the file")
+        tap.equal(node.rpc.getpageaddress(), f"http://{page.host}/#key={first}", "the address")
+        tap.true(node.rpc.getpageaddress() in node.log(), "the log tells it")
+        wanted = {"wallet": "w", "licence": "CC0-1.0", "title": "t", "hexdata": prose(1, 40000).hex()}
+        for wrong in (None, "", first[:-1], first + "0", first[:-1] + ("0" if first[-1] != "0" else "1")):
+            tap.equal(page.post("/api/contribute", wanted, wrong).status, 401, f"status with the key {wrong}")
+        tap.equal(page.post("/api/contribute", wanted, first, Origin="https://evil.example").status, 403, "from elsewhere")
+        tap.equal(page.post("/api/wallets", {}, first).json(), ["w"], "wallets")
+        tap.equal(page.post("/api/contribute", {**wanted, "file": "/etc/passwd"}, first).status, 400, "a file of this machine")
+        refused = page.post("/api/contribute", {**wanted, "licence": "Nonsense"}, first)
+        with tap.raises(refused.json()["error"]["code"], refused.json()["error"]["message"]):
+            node.rpc.contributedata("", "Nonsense", "t", None, wanted["hexdata"])
+        made = page.post("/api/contribute", wanted, first)
+        tap.equal((made.status, set(made.json()) & {"error"}), (200, set()), f"the contribution: {made.body}")
+        listed = page.post("/api/contributions", {"wallet": "w"}, first).json()
+        tap.equal([contribution["root"] for contribution in listed], [made.json()["root"]], "contributions")
+        node.stop()
+        tap.true(not os.path.exists(path), "the key is gone with the node")
+        node.start()
+        tap.true(page.key() != first, "each start has a key of its own")
+        tap.equal(page.post("/api/wallets", {}, first).status, 401, "the old one")
+        node.restart("-web=0")
+        with tap.raises(-1, "serves no page"):
+            node.rpc.getpageaddress()
+
+
 def try_to_listen(page):
     listener = page.listen()
     listener.close()
@@ -216,4 +309,4 @@ def port():
             tap.equal(node.wait_for_exit(), 1, "status with a host that is none")
 
 
-tap.main(files, own_folder, api, strangers, events, bounds, port)
+tap.main(files, own_folder, api, strangers, events, actions, turns, key, bounds, port)

@@ -65,6 +65,47 @@ static void test_refused(void **state)
 	check_refused("block/%ff", "", ROUTES_WRONG);
 }
 
+static char *body_of(const char *path, const char *body)
+{
+	const struct route *action = routes_find_action(path);
+	struct errmsg err = { "" };
+	struct buf text;
+	json_t *params;
+
+	assert_non_null(action);
+	params = routes_read_body(action, body, strlen(body), &err);
+	assert_true(params != NULL || err.text[0] != '\0');
+	if (params == NULL)
+		return NULL;
+	buf_init(&text);
+	json_print(params, 0, &text);
+	json_decref(params);
+	return buf_take_text(&text);
+}
+
+static void test_bodies(void **state)
+{
+	static const char *const wrong[] = { "", "{", "[]", "null", "\"file\"", "{\"file\":\"/etc/passwd\"}",
+		"{\"title\":\"t\",\"fee_rate\":1}", "{\"\":1}", "{\" title\":1}", "{\"title\":1,\"title\":2}" };
+	char *body = body_of("contribute", "{\"title\":\"t\",\"wallet\":\"w\",\"hexdata\":null}");
+
+	(void)state;
+	assert_string_equal(body, "{\"file\":\"\",\"title\":\"t\",\"wallet\":\"w\",\"hexdata\":null}");
+	free(body);
+	body = body_of("generate", "{}");
+	assert_string_equal(body, "{}");
+	free(body);
+	for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+		assert_null(body_of("contribute", wrong[i]));
+	assert_null(body_of("wallets", "{\"wallet\":\"w\"}"));
+	assert_null(body_of("audit/run", "{\"height\":1,\"challenge\":true}"));
+	assert_null(routes_find_action("stop"));
+	assert_null(routes_find_action("chain"));
+	assert_null(routes_find_action(""));
+	assert_true(routes_find_action("contribute")->flags & ROUTE_KEY);
+	assert_false(routes_find_action("audit/proof")->flags & ROUTE_KEY);
+}
+
 static void test_height(void **state)
 {
 	json_t *height = json_integer(4294967295), *large = json_integer(4294967296), *below = json_integer(-1),
@@ -87,6 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_found),
 		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_bodies),
 		cmocka_unit_test(test_height),
 	};
 
