@@ -10,6 +10,7 @@ struct calls {
 	struct calls_contribute *contribute;
 	struct calls_submit *submit;
 	struct calls_rounds *rounds;
+	struct calls_curve *curve;
 	struct calls_model *model;
 };
 
@@ -39,7 +40,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_audit_add(table, parts);
 	calls->rounds = calls_rounds_new(table, parts);
 	calls_summary_add(table, parts);
-	calls_curve_add(table, parts->chain);
+	calls->curve = calls_curve_new(table, parts->chain);
 	calls_blocks_add(table, parts->chain);
 	calls_people_add(table, parts);
 	calls_search_add(table, parts->chain);
@@ -61,6 +62,7 @@ void calls_free(struct calls *calls)
 	calls_contribute_free(calls->contribute);
 	calls_submit_free(calls->submit);
 	calls_rounds_free(calls->rounds);
+	calls_curve_free(calls->curve);
 	calls_model_free(calls->model);
 	free(calls);
 }

@@ -61,7 +61,6 @@ void calls_network_add(struct rpc_table *table, struct net *net);
 void calls_training_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_mining_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_audit_add(struct rpc_table *table, struct calls_parts *parts);
-void calls_curve_add(struct rpc_table *table, struct chain *chain);
 void calls_blocks_add(struct rpc_table *table, struct chain *chain);
 void calls_people_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_search_add(struct rpc_table *table, struct chain *chain);
@@ -89,6 +88,11 @@ struct calls_rounds;
 struct calls_rounds *calls_rounds_new(struct rpc_table *table, struct calls_parts *parts);
 void calls_rounds_close(struct calls_rounds *calls);
 void calls_rounds_free(struct calls_rounds *calls);
+
+/* getcurve, which keeps the losses of all blocks in memory. */
+struct calls_curve;
+struct calls_curve *calls_curve_new(struct rpc_table *table, struct chain *chain);
+void calls_curve_free(struct calls_curve *calls);
 
 /* exportmodel, as jobs of the queue. */
 struct calls_model;

@@ -9,8 +9,6 @@
 #include "util/mem.h"
 #include "util/size.h"
 
-enum { CURVE_MARKS_MAX = 1000 /* merges, and void blocks, that are named; the newest */ };
-
 /* Which heights a curve goes over, and in how many points. */
 struct curve_range {
 	uint32_t from, to; /* from <= to */
@@ -51,40 +49,81 @@ static void curve_show_places(json_t *shown, const struct chain *chain, const st
 	json_object_set_new(shown, "time", times);
 }
 
-/* --- the loss --- */
+/* --- the loss of each block --- */
+
+/* What a curve needs of a block, from its outcome, which takes longer to read: kept from call to call. */
+struct curve_block {
+	int32_t loss; /* of the model after it, in millionths of a nat; below 0: not known */
+	bool is_void, merges;
+};
+
+struct calls_curve {
+	struct chain *chain;
+	struct curve_block *blocks; /* by height; of genesis nothing */
+	size_t cap;
+	const struct index_entry *last; /* the highest that is there; connected once, so that it is never forgotten */
+};
+
+/* What is no more on the active chain goes, and what is new there comes. */
+static void curve_follow(struct calls_curve *calls)
+{
+	const uint32_t tip_height = chain_tip(calls->chain)->height;
+
+	while (!chain_is_active(calls->chain, calls->last))
+		calls->last = calls->last->parent;
+	if (calls->cap <= tip_height) {
+		calls->cap = (size_t)tip_height + tip_height / 2 + 64;
+		calls->blocks = mem_realloc(calls->blocks, calls->cap * sizeof *calls->blocks);
+	}
+	while (calls->last->height < tip_height) {
+		struct block_outcome outcome;
+		int64_t loss;
+
+		calls->last = chain_at(calls->chain, calls->last->height + 1);
+		loss = show_micro_loss_after(chain_outcome(calls->last, &outcome));
+		calls->blocks[calls->last->height] = (struct curve_block){
+			.loss = loss > INT32_MAX ? -1 : (int32_t)loss,
+			.is_void = outcome.outcome.is_void,
+			.merges = outcome.merge.seats > 0,
+		};
+	}
+}
+
+/* --- thinned --- */
 
 struct curve_loss {
-	int64_t last, least, most; /* of models after blocks, in millionths of a nat; below 0: none is known */
+	int32_t last, least, most; /* millionths of a nat; below 0: of no block of the point is it known */
 };
 
 struct curve {
 	struct curve_range range;
 	struct curve_loss *points;
-	json_t *merges, *voids; /* ascending, the newest CURVE_MARKS_MAX of each */
+	json_t *merges, *voids; /* the newest, at most as many as there are points; newest first */
 	uint32_t merge_count, void_count;
 };
 
-static json_t *curve_show_merge(const struct chain *chain, const struct index_entry *entry,
-	const struct block_outcome *outcome)
+static json_t *curve_show_merge(const struct chain *chain, const struct index_entry *entry)
 {
 	json_t *shown = json_object();
+	struct block_outcome outcome;
 
+	chain_outcome(entry, &outcome);
 	json_object_set_new(shown, "height", json_integer(entry->height));
 	json_object_set_new(shown, "base", json_integer(entry->height - chain_spec(chain)->round_blocks));
-	json_object_set_new(shown, "void", json_boolean(outcome->merge.is_void));
-	json_object_set_new(shown, "halved", json_boolean(outcome->merge.is_second));
-	json_object_set_new(shown, "seats", show_verdicts(&outcome->merge));
-	json_object_set_new(shown, "loss_before", show_loss(outcome->loss_before));
-	json_object_set_new(shown, "loss_after", show_loss(outcome->loss_after));
+	json_object_set_new(shown, "void", json_boolean(outcome.merge.is_void));
+	json_object_set_new(shown, "halved", json_boolean(outcome.merge.is_second));
+	json_object_set_new(shown, "seats", show_verdicts(&outcome.merge));
+	json_object_set_new(shown, "loss_before", show_loss(outcome.loss_before));
+	json_object_set_new(shown, "loss_after", show_loss(outcome.loss_after));
 	return shown;
 }
 
 /* Blocks come descending, so the first of a point is its last. */
-static void curve_add_block(struct curve *curve, const struct chain *chain, const struct index_entry *entry)
+static void curve_add_block(struct curve *curve, const struct calls_curve *calls, uint32_t height)
 {
-	struct curve_loss *point = &curve->points[curve_point(&curve->range, entry->height)];
-	struct block_outcome outcome;
-	const int64_t loss = show_micro_loss_after(chain_outcome(entry, &outcome));
+	struct curve_loss *point = &curve->points[curve_point(&curve->range, height)];
+	const struct curve_block *block = &calls->blocks[height];
+	const int32_t loss = block->loss;
 
 	if (loss >= 0 && point->last < 0)
 		*point = (struct curve_loss){ loss, loss, loss };
@@ -92,10 +131,10 @@ static void curve_add_block(struct curve *curve, const struct chain *chain, cons
 		point->least = loss;
 	else if (loss > point->most)
 		point->most = loss;
-	if (outcome.outcome.is_void && curve->void_count++ < CURVE_MARKS_MAX)
-		json_array_insert_new(curve->voids, 0, json_integer(entry->height));
-	if (outcome.merge.seats > 0 && curve->merge_count++ < CURVE_MARKS_MAX)
-		json_array_insert_new(curve->merges, 0, curve_show_merge(chain, entry, &outcome));
+	if (block->is_void && curve->void_count++ < curve->range.points)
+		json_array_append_new(curve->voids, json_integer(height));
+	if (block->merges && curve->merge_count++ < curve->range.points)
+		json_array_append_new(curve->merges, curve_show_merge(calls->chain, chain_at(calls->chain, height)));
 }
 
 static json_t *curve_show_losses(const struct chain *chain, const struct curve *curve)
@@ -139,18 +178,19 @@ static const struct rpc_arg getcurve_args[] = {
 
 static enum rpc_outcome call_getcurve(struct rpc_request *curve_request, void *context)
 {
-	const struct chain *chain = context;
-	const uint32_t tip_height = chain_tip(chain)->height;
+	struct calls_curve *calls = context;
+	const uint32_t tip_height = chain_tip(calls->chain)->height;
 	const uint32_t from = (uint32_t)rpc_int(curve_request, "from"),
 		       to = rpc_has(curve_request, "to") ?
 		(uint32_t)size_min((size_t)rpc_int(curve_request, "to"), tip_height) :
 		tip_height;
-	struct curve curve = { .merges = NULL };
+	struct curve curve = { .merge_count = 0 };
 	json_t *shown;
 
 	if (from > to)
 		return rpc_fail(curve_request, RPC_INVALID_PARAMETER, "There are no blocks from %u to %u",
 			(unsigned)from, (unsigned)to);
+	curve_follow(calls);
 	curve.range = curve_range_of(from, to, (size_t)rpc_int(curve_request, "points"));
 	curve.merges = json_array();
 	curve.voids = json_array();
@@ -158,8 +198,8 @@ static enum rpc_outcome call_getcurve(struct rpc_request *curve_request, void *c
 	for (size_t point = 0; point < curve.range.points; point++)
 		curve.points[point] = (struct curve_loss){ -1, -1, -1 };
 	for (uint32_t height = to; height >= from; height--)
-		curve_add_block(&curve, chain, chain_at(chain, height));
-	shown = curve_show_losses(chain, &curve);
+		curve_add_block(&curve, calls, height);
+	shown = curve_show_losses(calls->chain, &curve);
 	free(curve.points);
 	return rpc_reply(curve_request, shown);
 }
@@ -255,13 +295,24 @@ static const struct rpc_method curve_methods[] = {
 		"  \"merges\": [{\"height\": n, \"base\": n, \"void\": bool, \"halved\": bool,   getrounds' members\n"
 		"    \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},\n"
 		"    \"loss_before\": nats, \"loss_after\": nats}],\n"
-		"  \"merge_count\": n,   the newest 1000 of them are above\n"
+		"  \"merge_count\": n,   the newest of them are above, at most as many as points, newest first\n"
 		"  \"voids\": [n], \"void_count\": n   heights of blocks whose update was void, likewise\n"
 		"}",
 		"200 1000", 0 },
 };
 
-void calls_curve_add(struct rpc_table *table, struct chain *chain)
+struct calls_curve *calls_curve_new(struct rpc_table *table, struct chain *chain)
 {
-	rpc_table_add(table, curve_methods, sizeof curve_methods / sizeof *curve_methods, chain);
+	struct calls_curve *calls = mem_calloc(1, sizeof *calls);
+
+	calls->chain = chain;
+	calls->last = chain_genesis(chain);
+	rpc_table_add(table, curve_methods, sizeof curve_methods / sizeof *curve_methods, calls);
+	return calls;
+}
+
+void calls_curve_free(struct calls_curve *calls)
+{
+	free(calls->blocks);
+	free(calls);
 }

@@ -7,7 +7,7 @@
 #include "chain/chain.h"
 #include "rpc/json.h"
 
-enum { CURVE_POINTS_MAX = 5000 };
+enum { CURVE_POINTS_MAX = 2000 };
 
 /* What one dataset was worth since its registration: arrays of equal length. */
 json_t *curve_show_dataset(const struct chain *chain, uint32_t number, size_t points);

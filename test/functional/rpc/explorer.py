@@ -43,7 +43,7 @@ def curves_and_tiles():
         tap.equal(curve["height"], list(range(1, 15)), "a point for each block")
         tap.equal(curve["time"], [block["time"] for block in blocks], "times")
         tap.equal((curve["loss"], curve["least"], curve["most"]), (losses,) * 3, "losses")
-        tap.equal(curve["voids"], [block["height"] for block in blocks if block["outcome"]["void"]], "void blocks")
+        tap.equal(curve["voids"], [block["height"] for block in reversed(blocks) if block["outcome"]["void"]], "void blocks")
         tap.equal((curve["merges"], curve["merge_count"]), ([], 0), "merges")
         for points, first, last in ((5, 1, 14), (3, 2, 9), (1, 1, 99), (4, 4, 7)):
             curve = node.rpc.getcurve(points, first, last)
@@ -87,6 +87,20 @@ def curves_and_tiles():
                   (training["loose_proofs"],) * 2, "proofs that wait")
 
 
+def other_branches():
+    """The curve follows a reorganisation, of as many blocks or fewer"""
+    with Node() as node:
+        ids = node.generate(9)
+        before = node.rpc.getcurve()
+        node.rpc.invalidateblock(ids[4])
+        tap.equal(node.rpc.getcurve()["loss"], before["loss"][:4], "a lower tip")
+        node.generate(7, key=1)
+        tap.equal(node.rpc.getcurve()["loss"], [loss_of(block) for block in blocks_of(node)], "another branch")
+        node.rpc.reconsiderblock(ids[4])
+        node.generate(1)
+        tap.equal(node.rpc.getcurve()["loss"], [loss_of(block) for block in blocks_of(node)], "whichever is best")
+
+
 def a_day_ago():
     """The change of the loss is told since the block of a day ago"""
     with Node() as node:
@@ -117,7 +131,7 @@ def datasets_and_search():
         tap.equal((len(series["height"]), series["height"][-1]), (7, node.height()), "points")
         tap.true(dataset["total_draws"] > 1, "it was drawn")
         # What the tip did is in the registry with its child.
-        whole = node.rpc.getdataset("1", False, 5000)["series"]
+        whole = node.rpc.getdataset("1", False, 2000)["series"]
         tap.equal(whole["height"], list(range(dataset["height"] + 1, node.height() + 1)), "a point for each block")
         tap.equal((sum(whole["draws"][:-1]), round(sum(whole["paid"][:-1]), 8)),
                   (dataset["total_draws"], dataset["total_paid"]), "draws, and what was paid")
@@ -170,4 +184,4 @@ def merges():
 
 
 if __name__ == "__main__":
-    tap.main(new_chain, curves_and_tiles, a_day_ago, datasets_and_search, merges)
+    tap.main(new_chain, curves_and_tiles, other_branches, a_day_ago, datasets_and_search, merges)
