@@ -79,8 +79,15 @@ function say_standing(chain) {
 
 	document.getElementById("standing").textContent = behind > 0 ? `${plural(behind, "block")} behind the best header` :
 		`The newest block is ${duration(Math.max(1, old))} old.`;
-	for (const warning of chain.warnings ?? [])
-		badge.title += `\n${warning}`;
+	say_warnings(chain.warnings ?? []);
+}
+
+function say_warnings(warnings) {
+	const bar = document.getElementById("warnings"), text = warnings.join("\n");
+
+	if (bar.textContent !== text)
+		bar.textContent = text;
+	bar.hidden = text === "";
 }
 
 async function look() {

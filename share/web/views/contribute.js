@@ -3,7 +3,7 @@
 import { key, post, use_key } from "../api.js";
 import { fill, h } from "../dom.js";
 import { amount, bytes, count } from "../format.js";
-import { card, explain, facts, head, tx_link } from "../parts.js";
+import { card, dataset_link, explain, facts, head, table, tx_link } from "../parts.js";
 
 const LICENCES = ["CC0-1.0", "CC-BY-4.0", "CC-BY-SA-4.0", "MIT", "Apache-2.0", "GPL-3.0-or-later"];
 
@@ -17,6 +17,8 @@ async function request_of(fields, dry_run) {
 	const request = { licence: fields.licence.value.trim(), title: fields.title.value.trim(), hexdata: hex_of(await file.arrayBuffer()),
 		leave_out_pages: fields.pages.checked, dry_run };
 
+	if (fields.wallet.value !== "")
+		request.wallet = fields.wallet.value;
 	if (fields.owner.value.trim() !== "")
 		request.owner = fields.owner.value.trim();
 	return request;
@@ -41,8 +43,52 @@ function draw_sent(answer) {
 	];
 }
 
+const STAGES = [
+	{ name: "title", class: "wide", of: (one) => one.dataset !== undefined ? dataset_link(one.dataset, one.title) : one.title },
+	{ name: "size", class: "n hide-narrow", of: (one) => bytes(one.size) },
+	{ name: "licence", class: "hide-narrow clip", of: (one) => one.licence },
+	{ name: "how far", of: (one) => h("span", { class: one.why ? "bad" : "", title: one.why },
+		one.stage === "waiting" ? `waiting: ${one.depth} of ${one.needed} blocks` : one.stage) },
+	{ name: "registration", class: "hide-narrow", of: (one) => tx_link(one.txid) },
+];
+
+// What the wallet has contributed, newest first, which follows the chain; nothing without the key.
+function progress_of(view, fields) {
+	const section = h("section.card.gap", { hidden: true });
+
+	async function refresh() {
+		if (key() === "")
+			return;
+		try {
+			const found = await post("contributions", fields.wallet.value === "" ? {} : { wallet: fields.wallet.value }, view.signal);
+
+			section.hidden = found.length === 0;
+			fill(section, h("div.title", {}, h("h2", {}, "What the wallet has contributed")), h("div.body", {}, table(STAGES, found.reverse())));
+		} catch {
+			section.hidden = true;
+		}
+	}
+	view.on(["block"], refresh);
+	return { section, refresh };
+}
+
+// Which wallets there are to choose from, once the key is known.
+async function fill_wallets(view, select) {
+	if (key() === "")
+		return;
+	try {
+		const names = await post("wallets", {}, view.signal);
+
+		fill(select, names.map((name) => h("option", { value: name }, name || "(without a name)")));
+		select.parentElement.hidden = names.length < 2;
+	} catch {
+		select.parentElement.hidden = true;
+	}
+}
+
 export async function show(view) {
 	const fields = {
+		wallet: h("select"),
 		file: h("input", { type: "file", required: true }),
 		title: h("input", { maxlength: 64, required: true, placeholder: "at most 64 bytes" }),
 		licence: h("input", { list: "licences", required: true, placeholder: "an SPDX expression, such as CC-BY-4.0" }),
@@ -50,6 +96,7 @@ export async function show(view) {
 		pages: h("input", { type: "checkbox" }),
 		key: h("input.mono", { type: "password", autocomplete: "off", value: key(), placeholder: "as the node's log has it" }),
 	};
+	const progress = progress_of(view, fields);
 	const result = h("div.full", { "aria-live": "polite" });
 	const look = h("button", { type: "submit" }, "What would it cost?"), send = h("button.main", { type: "button", disabled: true }, "Contribute it");
 
@@ -62,6 +109,7 @@ export async function show(view) {
 
 			fill(result, dry_run ? draw_cost(answer) : draw_sent(answer));
 			send.disabled = !dry_run;
+			progress.refresh();
 		} catch (error) {
 			if (!view.signal.aborted)
 				fill(result, explain(error));
@@ -69,22 +117,32 @@ export async function show(view) {
 		look.disabled = false;
 	}
 
+	async function know() {
+		use_key(fields.key.value);
+		await fill_wallets(view, fields.wallet);
+		await progress.refresh();
+	}
+
 	fields.file.addEventListener("change", () => {
 		if (fields.title.value === "" && fields.file.files[0])
 			fields.title.value = fields.file.files[0].name.slice(0, 64);
 	});
 	send.addEventListener("click", () => ask(false));
+	fields.key.addEventListener("change", know);
+	fields.wallet.addEventListener("change", progress.refresh);
 	const form = h("form.form", { onsubmit: (event) => { event.preventDefault(); ask(true); }, oninput: () => { send.disabled = true; } },
 		h("label", {}, "file", fields.file), h("label", {}, "title", fields.title),
 		h("label", {}, "licence", fields.licence, h("datalist", { id: "licences" }, LICENCES.map((id) => h("option", { value: id })))),
 		h("label", {}, "owner, who is paid", fields.owner),
 		h("label.inline.full", {}, fields.pages, "leave out pages that are nearly empty, or there twice"),
+		h("label.full", { hidden: true }, "wallet that pays", fields.wallet),
 		key() === "" && h("label.full", {}, "the page's key: the node's log and ", h("span.mono", {}, "atelier-cli getpageaddress"), " tell the address with it",
 			fields.key),
 		h("div.row.full", {}, look, send), result);
 
+	know();
 	return { title: "Contribute", content: [
 		head("Contribute a file", "Your file becomes training data of the chain: public for good, under the licence that you state. When the " +
 			"model gets better by it, its owner is paid. Registering burns coins of the node's wallet."),
-		card(null, form)] };
+		card(null, form), progress.section] };
 }
