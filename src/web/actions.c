@@ -57,8 +57,15 @@ static void action_on_called(void *context, const json_t *result, const json_t *
 {
 	struct action *action = context;
 	struct actions *actions = action->actions;
+	struct buf body;
 
-	answer_result(action->exchange, NULL, result, error);
+	buf_init(&body);
+	if (error != NULL) {
+		answer_error(action->exchange, error);
+	} else {
+		answer_print(result, &body);
+		answer_give(action->exchange, NULL, ANSWER_JSON, &body);
+	}
 	if (actions != NULL)
 		actions_unlink(actions, action);
 	action_free(action);

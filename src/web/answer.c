@@ -50,7 +50,7 @@ static int answer_status_of(enum rpc_code code)
 	}
 }
 
-static void answer_error(struct http_exchange *exchange, const json_t *error)
+void answer_error(struct http_exchange *exchange, const json_t *error)
 {
 	enum rpc_code code = (enum rpc_code)json_integer_value(json_object_get(error, "code"));
 	struct http_answer answer = {
@@ -65,21 +65,13 @@ static void answer_error(struct http_exchange *exchange, const json_t *error)
 	http_server_answer(exchange, &answer);
 }
 
-void answer_result(struct http_exchange *exchange, const char *known, const json_t *result, const json_t *error)
+void answer_print(const json_t *result, struct buf *body)
 {
-	struct buf body;
-
-	if (error != NULL) {
-		answer_error(exchange, error);
-		return;
-	}
-	buf_init(&body);
 	if (result != NULL)
-		json_print(result, 0, &body);
+		json_print(result, 0, body);
 	else
-		buf_put_text(&body, "null");
-	buf_put_u8(&body, '\n');
-	answer_give(exchange, known, ANSWER_JSON, &body);
+		buf_put_text(body, "null");
+	buf_put_u8(body, '\n');
 }
 
 void answer_refuse(struct http_exchange *exchange, int status, const char *text)

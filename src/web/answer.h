@@ -12,10 +12,10 @@
  * same body. The body is empty then. */
 void answer_give(struct http_exchange *exchange, const char *known, const char *type, struct buf *body);
 
-/* Answers with what a call of JSON-RPC came to: its result as answer_give does (NULL: null), or, where error is not
- * NULL,
- * {"error": error} with the status that stands for its code. Both are borrowed. */
-void answer_result(struct http_exchange *exchange, const char *known, const json_t *result, const json_t *error);
+/* What a call of JSON-RPC came to: its result as a body (NULL: null); or, answered at once, {"error": error} with the
+ * status that stands for its code. Both are borrowed. */
+void answer_print(const json_t *result, struct buf *body);
+void answer_error(struct http_exchange *exchange, const json_t *error);
 
 /* {"error": {"code": status, "message": text}} */
 void answer_refuse(struct http_exchange *exchange, int status, const char *text);

@@ -8,10 +8,14 @@
 #include "http/server.h"
 #include "rpc/table.h"
 
-struct api {
-	struct rpc_table *table; /* borrowed; outlives all calls that were begun */
-	struct chain *chain;     /* NULL while it is being opened: the table lets no call through then */
-};
+struct api;
+
+/* The table is borrowed, and outlives all calls that were begun. Answers are kept (web/cache.h): those that follow from
+ * the active chain alone (ROUTE_CHAIN) until it changes, others until the chain tells anything, a second at most. */
+struct api *api_new(struct rpc_table *table);
+/* The chain is open, and outlives the api: until then the table lets no call through. */
+void api_begin(struct api *api, struct chain *chain);
+void api_free(struct api *api); /* after the server */
 
 bool api_has_path(const char *path);
 const char *api_name_of(const char *path); /* what follows "/api/", of such a path */

@@ -14,6 +14,7 @@
 enum route_flag {
 	ROUTE_BLOCK = 1, /* the piece names a block, and may be its height */
 	ROUTE_PEERS = 2, /* shows addresses of peers, which are for this machine's own users */
+	ROUTE_CHAIN = 8, /* what it tells follows from the active chain and verdicts over blocks alone */
 	ROUTE_KEY = 4,   /* of an action: it touches a wallet, and is for who has the page's key */
 };
 

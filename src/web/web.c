@@ -22,7 +22,7 @@
 struct web {
 	const struct settings *settings;
 	struct guard guard;
-	struct api api;
+	struct api *api;
 	struct key key;
 	struct actions *actions;
 	struct events *events;
@@ -51,7 +51,7 @@ static bool web_serve(struct web *web, struct event_base *base, struct errmsg *e
 {
 	const struct http_endpoint endpoints[] = {
 		{ "GET", events_has_path, 0, events_handle, web->events },
-		{ "GET", api_has_path, 0, api_handle, &web->api },
+		{ "GET", api_has_path, 0, api_handle, web->api },
 		{ "POST", actions_has_path, ACTIONS_BODY_MAX, actions_handle, web->actions },
 		{ "POST", actions_has_key_path, ACTIONS_KEY_BODY_MAX, actions_handle, web->actions },
 		{ "GET", files_has_path, 0, files_handle, web->folder },
@@ -166,7 +166,7 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 	web->settings = settings;
 	web->guard = (struct guard){ settings->webbind.values, settings->webhost.values, settings->webbind.count,
 		settings->webhost.count };
-	web->api.table = table;
+	web->api = api_new(table);
 	web->actions = actions_new(table, &web->key);
 	web->events = events_new(base);
 	web->folder = files_folder(options_string(settings->options, "webfolder"));
@@ -179,7 +179,7 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 
 void web_begin(struct web *web, struct chain *chain, const struct runner *runner)
 {
-	web->api.chain = chain;
+	api_begin(web->api, chain);
 	actions_begin(web->actions, chain);
 	events_begin(web->events, chain, runner);
 }
@@ -199,6 +199,7 @@ void web_free(struct web *web)
 		return;
 	http_server_free(web->server);
 	actions_free(web->actions);
+	api_free(web->api);
 	events_free(web->events);
 	key_clear(&web->key);
 	free(web->folder);

@@ -91,7 +91,16 @@ def api():
         for path in ("training", "mining", "mempool", "network", "runs"):
             tap.equal(type(page.json("/api/" + path)), type(getattr(rpc, {"runs": "getruns", "mempool": "getmempoolinfo"}.get(
                 path, f"get{path}info"))()), f"/api/{path}")
+        # What is kept of answers is never older than the newest block.
+        for path in ("chain", "blocks", "summary", "block/4"):
+            page.ask("/api/" + path)
+        node.generate(1)
+        tap.equal([page.json("/api/chain")["blocks"], page.json("/api/blocks")[0]["height"], page.json("/api/summary")["height"],
+                   page.json("/api/block/4")["hash"]], [4, 4, 4, node.tip()], "after another block")
+        tap.equal(page.json("/api/block/3")["confirmations"], 2, "confirmations of the one before")
+        node.rpc.invalidateblock(node.tip())
         answer = page.ask("/api/block/3")
+        tap.equal(answer.json(), rpc.getblock(tip, 2), "the tip again")
         tap.equal(answer.headers["Content-Type"], "application/json", "its type")
         tap.equal(page.ask("/api/block/3", headers={"If-None-Match": answer.headers["ETag"]}).status, 304, "a known block")
         for path, status in (("nothing", 404), ("", 404), ("block", 404), ("block/", 404), ("block/4", 404),
