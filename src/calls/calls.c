@@ -44,7 +44,8 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_blocks_add(table, parts->chain);
 	calls_people_add(table, parts);
 	calls_search_add(table, parts->chain);
-	calls_text_add(table, parts->writer);
+	calls_text_add(table, parts);
+	calls_completion_add(table, parts);
 	calls->model = calls_model_new(table, parts->chain, parts->queue, parts->settings);
 	return calls;
 }

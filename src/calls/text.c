@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "calls/calls.h"
+#include "calls/completion.h"
 #include "calls/show.h"
 #include "util/mem.h"
 #include "util/random.h"
@@ -10,6 +11,8 @@
 /* A text being written for a client. */
 struct text_generation {
 	struct rpc_request *request;
+	const struct calls_parts *parts;
+	bool wants_receipt;
 	struct pick_options options;
 	char *prompt;
 	size_t prompt_size;
@@ -34,6 +37,24 @@ static void text_add_model(json_t *answered, const struct writer_result *result)
 
 /* ---- generatetext ---- */
 
+static void text_reply(const struct text_generation *generation, json_t *generated, const struct writer_result *result)
+{
+	struct errmsg err = { "" };
+	json_t *receipt = NULL;
+
+	if (generation->wants_receipt)
+		receipt = completion_receipt(generation->parts, &generation->options, generation->prompt,
+			generation->prompt_size, result, &err);
+	if (receipt != NULL)
+		json_object_set_new(generated, "receipt", receipt);
+	if (receipt != NULL || !generation->wants_receipt) {
+		rpc_reply(generation->request, generated);
+		return;
+	}
+	json_decref(generated);
+	rpc_fail(generation->request, RPC_MISC_ERROR, "The receipt cannot be signed: %s", err.text);
+}
+
 static void text_generate_done(void *context, const struct writer_result *result)
 {
 	struct text_generation *generation = context;
@@ -46,7 +67,7 @@ static void text_generate_done(void *context, const struct writer_result *result
 		json_object_set_new(generated, "hex", json_hex(result->bytes, result->size));
 		json_object_set_new(generated, "seed", json_u64(generation->options.seed));
 		text_add_model(generated, result);
-		rpc_reply(generation->request, generated);
+		text_reply(generation, generated, result);
 	}
 	free(generation->prompt);
 	free(generation);
@@ -93,6 +114,10 @@ static const struct rpc_arg generatetext_args[] = {
 		.fallback = "true",
 		.help = "false: in ordinary floats, as other programs compute with exported weights, to compare with "
 			"them; not the same on every machine." },
+	{ .name = "receipt",
+		.type = RPC_BOOL,
+		.fallback = "false",
+		.help = "Answer with a receipt that this node signs and anybody can check (verifycompletion)." },
 	{ 0 },
 };
 
@@ -102,13 +127,20 @@ static uint32_t text_millionths(const struct rpc_request *text_request, const ch
 	return (uint32_t)(rpc_int(text_request, name) / 100);
 }
 
+static enum writer_arithmetic text_arithmetic(const struct rpc_request *text_request)
+{
+	return rpc_bool(text_request, "exact") ? WRITER_EXACT : WRITER_PLAIN;
+}
+
 static enum rpc_outcome call_generatetext(struct rpc_request *text_request, void *context)
 {
-	struct writer *writer = context;
+	const struct calls_parts *parts = context;
 	struct text_generation *generation = mem_calloc(1, sizeof *generation);
 	const char *prompt = rpc_bytes(text_request, "prompt", &generation->prompt_size);
 
 	generation->request = text_request;
+	generation->parts = parts;
+	generation->wants_receipt = rpc_bool(text_request, "receipt");
 	generation->prompt = mem_dup(prompt, generation->prompt_size);
 	generation->options.temperature = text_millionths(text_request, "temperature");
 	generation->options.top_k = (uint32_t)rpc_int(text_request, "top_k");
@@ -120,12 +152,17 @@ static enum rpc_outcome call_generatetext(struct rpc_request *text_request, void
 		.prompt_size = generation->prompt_size,
 		.options = generation->options,
 		.count = (size_t)rpc_int(text_request, "bytes"),
-		.plain = !rpc_bool(text_request, "exact"),
+		.arithmetic = text_arithmetic(text_request),
 		.done = text_generate_done,
 		.context = generation,
 	};
 
-	if (writer_write(writer, &order) != NULL)
+	if (generation->wants_receipt && order.arithmetic == WRITER_PLAIN) {
+		free(generation->prompt);
+		free(generation);
+		return rpc_fail(text_request, RPC_INVALID_PARAMETER, "a receipt is of exact texts only");
+	}
+	if (writer_write(parts->writer, &order) != NULL)
 		return RPC_PENDING;
 	free(generation->prompt);
 	free(generation);
@@ -163,7 +200,7 @@ static const struct rpc_arg getlogits_args[] = {
 
 static enum rpc_outcome call_getlogits(struct rpc_request *text_request, void *context)
 {
-	struct writer *writer = context;
+	struct writer *writer = ((const struct calls_parts *)context)->writer;
 	uint32_t text_max = writer_context(writer);
 	struct buf text;
 	struct writer_order order = { .count = 1, .done = text_logits_done, .context = text_request };
@@ -171,7 +208,7 @@ static enum rpc_outcome call_getlogits(struct rpc_request *text_request, void *c
 
 	buf_init(&text);
 	rpc_hex(text_request, "text", &text);
-	order.plain = !rpc_bool(text_request, "exact");
+	order.arithmetic = text_arithmetic(text_request);
 	order.prompt = text.data;
 	order.prompt_size = text.size;
 	if (text.size < 1 || text.size > text_max)
@@ -190,7 +227,8 @@ static const struct rpc_method text_methods[] = {
 		"{\"prompt\": \"text\",\n"
 		" \"text\": \"text\",             what the model wrote; bytes that are no UTF-8 are shown as U+FFFD\n"
 		" \"hex\": \"hex\",               the same, byte for byte\n"
-		" \"seed\": \"n\", \"height\": n, \"model_root\": \"hex\"}",
+		" \"seed\": \"n\", \"height\": n, \"model_root\": \"hex\",\n"
+		" \"receipt\": {...}}             what this node has signed, if it was asked to",
 		"\"The \" 300", 0 },
 	{ "getlogits", "Training", call_getlogits, getlogits_args,
 		"What the present model makes of a text: a number for each byte that may follow, "
@@ -198,7 +236,7 @@ static const struct rpc_method text_methods[] = {
 		"{\"logits\": [n, ...], \"height\": n, \"model_root\": \"hex\"}  (256 numbers)", "546865", 0 },
 };
 
-void calls_text_add(struct rpc_table *table, struct writer *writer)
+void calls_text_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	rpc_table_add(table, text_methods, sizeof text_methods / sizeof *text_methods, writer);
+	rpc_table_add(table, text_methods, sizeof text_methods / sizeof *text_methods, parts);
 }

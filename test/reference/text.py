@@ -4,6 +4,7 @@ import struct
 
 from .arithmetic import exp_all, f32, ppm, rounded
 from .draws import TEXT, philox
+from .hashing import sha256, stored
 from .model import VOCABULARY, Layer, rmsnorm
 from .products import product
 
@@ -59,3 +60,12 @@ class Reader:
             written += byte
             window = (window if len(window) < ctx else window[-(ctx // 2):]) + byte
         return written
+
+
+def receipt_hash(receipt):
+    """What a receipt's signature is of; the receipt as JSON has it."""
+    hashes = [stored(receipt["model_root"])] + [bytes.fromhex(receipt[name]) for name in ("prompt_hash", "output_hash")]
+    parts = [round(float(receipt[name]) * 1e6) for name in ("temperature", "top_p")]
+    numbers = struct.pack("<4IQ", receipt["output_bytes"], parts[0], receipt["top_k"], parts[1], int(receipt["seed"]))
+    return sha256(b"atelier text" + stored(receipt["genesis"]) + stored(receipt["block"]) +
+                  struct.pack("<I", receipt["height"]) + b"".join(hashes) + numbers)

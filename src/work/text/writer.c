@@ -30,7 +30,7 @@ struct writer_text {
 /* A state in use, and the worker's decoder of it. */
 struct writer_slot {
 	struct state *state; /* NULL: free */
-	bool plain;
+	enum writer_arithmetic arithmetic;
 	struct decoder *decoder;
 	size_t users;
 };
@@ -101,6 +101,15 @@ static bool writer_pass(struct writer *writer)
 	return all_write;
 }
 
+static enum engine writer_engine(enum writer_arithmetic arithmetic)
+{
+	const struct backend_kind *kind = backend_selected();
+
+	if (arithmetic == WRITER_PLAIN)
+		return ENGINE_PLAIN;
+	return backend_cpu_engine(arithmetic == WRITER_REFERENCE && kind->reference != NULL ? kind->reference : kind);
+}
+
 static void writer_turn(void *arg)
 {
 	struct writer *writer = arg;
@@ -112,7 +121,7 @@ static void writer_turn(void *arg)
 	for (size_t slot = 0; slot < WRITER_STATES; slot++)
 		if (writer->slots[slot].state != NULL && writer->slots[slot].decoder == NULL)
 			writer->slots[slot].decoder = decoder_new(writer_config(writer), writer->slots[slot].state,
-				writer->slots[slot].plain ? ENGINE_PLAIN : backend_cpu_engine(backend_selected()));
+				writer_engine(writer->slots[slot].arithmetic));
 	do
 		queue_pause(&writer->cancel);
 	while (!atomic_load(&writer->cancel) && writer_pass(writer) && !atomic_load(&writer->someone_waits) &&
@@ -133,7 +142,7 @@ static void writer_leave_slot(struct writer *writer, size_t index)
 }
 
 /* WRITER_STATES: none is free. */
-static size_t writer_take_slot(struct writer *writer, struct state *state, bool plain)
+static size_t writer_take_slot(struct writer *writer, struct state *state, enum writer_arithmetic arithmetic)
 {
 	size_t found = WRITER_STATES;
 
@@ -141,11 +150,11 @@ static size_t writer_take_slot(struct writer *writer, struct state *state, bool 
 		if (writer->slots[i].state == NULL)
 			found = i;
 	for (size_t i = 0; i < WRITER_STATES; i++)
-		if (writer->slots[i].state != NULL && writer->slots[i].plain == plain &&
+		if (writer->slots[i].state != NULL && writer->slots[i].arithmetic == arithmetic &&
 			memcmp(state_root(writer->slots[i].state), state_root(state), 32) == 0)
 			found = i;
 	if (found < WRITER_STATES && writer->slots[found].users++ == 0)
-		writer->slots[found] = (struct writer_slot){ state_ref(state), plain, NULL, 1 };
+		writer->slots[found] = (struct writer_slot){ state_ref(state), arithmetic, NULL, 1 };
 	return found;
 }
 
@@ -182,7 +191,7 @@ static bool writer_begin(struct writer *writer, struct writer_text *text)
 	const struct generate_order order = { text->prompt, text->order.prompt_size, text->order.options,
 		text->order.count, text->given, writer_wrote, text };
 
-	text->slot = writer_take_slot(writer, state, text->order.plain);
+	text->slot = writer_take_slot(writer, state, text->order.arithmetic);
 	if (text->order.state == NULL)
 		text->order.entry = chain_tip(writer->chain);
 	state_unref(state);

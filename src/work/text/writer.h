@@ -19,6 +19,10 @@ enum { WRITER_TEXTS_MAX = 64, WRITER_BYTES_MAX = 65536 };
 struct writer;
 struct writer_text;
 
+/* What it is computed with: the engine that this node has chosen, the one that has the last word where that is in
+ * doubt, or in ordinary floats, to compare other programs with: bits may differ between machines then. */
+enum writer_arithmetic { WRITER_EXACT, WRITER_REFERENCE, WRITER_PLAIN };
+
 enum writer_status {
 	WRITER_WRITTEN, /* all bytes, or until `wrote` or writer_stop has ended it */
 	WRITER_DIFFERS, /* the model writes another byte than the next one given: bytes[size] */
@@ -44,8 +48,7 @@ struct writer_order {
 	size_t prompt_size;
 	struct pick_options options;
 	size_t count;
-	/* In ordinary floats, ENGINE_PLAIN: to compare other programs with. Bits may differ between machines. */
-	bool plain;
+	enum writer_arithmetic arithmetic;
 	const void *given; /* [count]: what may be the text, to be followed (copied); NULL: it is to be written */
 	/* Told each byte and the logits it was chosen from, on a worker; false ends the text. May be NULL. */
 	bool (*wrote)(void *context, uint8_t byte, const struct decoder_logits *logits);
