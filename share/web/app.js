@@ -18,6 +18,8 @@ const main = document.getElementById("main");
 const badge = document.getElementById("badge");
 const query = document.getElementById("query");
 let current = new View(), shown = 0, tip = "", live = false, first = true;
+let lost = false; // the node did not answer when it was asked last
+let failed = false; // nor when the view was drawn
 
 // --- views ---
 
@@ -46,6 +48,7 @@ async function show() {
 		anchor.toggleAttribute("aria-current", anchor.hash === `#/${SECTION[name] ?? name}`);
 	let drawn;
 
+	failed = false;
 	try {
 		if (VIEWS[name] === undefined)
 			throw new Error("There is no such view.");
@@ -53,7 +56,8 @@ async function show() {
 	} catch (error) {
 		if (view.signal.aborted)
 			return;
-		drawn = { title: "Not here", content: [head("Not here"), h("section.card", {}, explain(error))] };
+		failed = true;
+		drawn = { title: "Not here", content: [head("Not here"), h("section.card", explain(error))] };
 	}
 	if (turn !== shown)
 		return;
@@ -95,12 +99,18 @@ async function look() {
 		const chain = await get("chain");
 
 		say_standing(chain);
+		if (lost && failed)
+			show();
+		else if (lost)
+			current.tell("block", { height: chain.blocks, hash: chain.bestblockhash });
+		lost = false;
 		if (tip !== "" && tip !== chain.bestblockhash) {
 			document.getElementById("news").textContent = `Block ${count(chain.blocks)} is the tip.`;
 			current.tell("block", { height: chain.blocks, hash: chain.bestblockhash });
 		}
 		tip = chain.bestblockhash;
 	} catch (error) {
+		lost = true;
 		badge.hidden = false;
 		badge.className = "badge lost";
 		badge.textContent = "no node";

@@ -66,7 +66,7 @@ function draw_marks(curve, by_time) {
 function say_point(curve, at) {
 	const merge = curve.merges.find((one) => one.height === curve.height[at]);
 
-	return [h("b", {}, `block ${count(curve.height[at])}`), ` · ${nats(curve.loss[at])} nats · ${moment(curve.time[at])}`,
+	return [h("b", `block ${count(curve.height[at])}`), ` · ${nats(curve.loss[at])} nats · ${moment(curve.time[at])}`,
 		merge && ` · merged a round: ${nats(merge.loss_before)} → ${nats(merge.loss_after)}`];
 }
 
@@ -134,9 +134,9 @@ export function curve_card(view, span = "s8") {
 	const state = { by_time: false, window: null, plot: null };
 	const choices = [["blocks", false], ["time", true]].map(([text, by_time]) =>
 		h("button.plain", { type: "button", "aria-pressed": by_time === state.by_time, onclick: () => choose(by_time) }, text));
-	const details = h("details.quiet", { hidden: true }, h("summary", {}, "the figures"));
-	const section = h(`section.card.${span}`, {}, h("div.title", {}, h("h2", {}, "Loss over blocks ", h("span", {}, "· lines are merged rounds")),
-		h("div.tools", {}, choices)), h("div.body.fill", {}, holder, readout, details));
+	const details = h("details.quiet", { hidden: true }, h("summary", "the figures"));
+	const section = h(`section.card.${span}`, h("div.title", h("h2", "Loss over blocks ", h("span", "· lines are merged rounds")),
+		h("div.tools", choices)), h("div.body.fill", holder, readout, details));
 
 	function choose(by_time) {
 		state.by_time = by_time;
@@ -188,7 +188,7 @@ export function curve_card(view, span = "s8") {
 				onclick: () => { state.window = null; refresh(); } }, "show all")]);
 		}
 		details.hidden = false;
-		fill(details, h("summary", {}, "the figures"), figures(curve));
+		fill(details, h("summary", "the figures"), figures(curve));
 	}
 
 	view.on(["block"], () => state.window === null && !holder.matches(":hover") && refresh());

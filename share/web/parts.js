@@ -37,19 +37,19 @@ const PAUSE = 400; // milliseconds at least between two looks at what changes al
 
 export function explain(error) {
 	if (error instanceof Failure && error.is_missing)
-		return h("p.note", {}, `This node cannot tell that (“${error.message}”).`);
+		return h("p.note", `This node cannot tell that (“${error.message}”).`);
 	return h("p.note.bad", { role: "alert" }, error.message);
 }
 
 export function card(title, ...content) {
-	return h("section.card", {}, title && h("div.title", {}, h("h2", {}, title)), h("div.body", {}, ...content));
+	return h("section.card", title && h("div.title", h("h2", title)), h("div.body", ...content));
 }
 
 // A card whose content is asked of the node. load() gives what draw() shows; upon an event of these kinds both happen
 // again, once at a time, and what was shown stays until then.
 export function panel(view, { title, tools, span = "s12", kinds = [], load, draw }) {
-	const body = h("div.body", { "aria-busy": "true" }, h("p.note", {}, "…"));
-	const section = h(`section.card.${span}`, {}, title && h("div.title", {}, h("h2", {}, title), tools), body);
+	const body = h("div.body", { "aria-busy": "true" }, h("p.note", "…"));
+	const section = h(`section.card.${span}`, title && h("div.title", h("h2", title), tools), body);
 	let working = false, again = false;
 
 	async function refresh() {
@@ -82,7 +82,7 @@ export function panel(view, { title, tools, span = "s12", kinds = [], load, draw
 export const get_panel = (view, path, options) => panel(view, { ...options, load: () => get(path, view.signal) });
 
 export function head(title, lead, ...tools) {
-	return h("div.head", {}, h("h1", {}, title), tools.length > 0 && h("div.tools", {}, ...tools), lead && h("p.lead", {}, lead));
+	return h("div.head", h("h1", title), tools.length > 0 && h("div.tools", ...tools), lead && h("p.lead", lead));
 }
 
 // --- facts, tables ---
@@ -91,19 +91,19 @@ export function head(title, lead, ...tools) {
 export function facts(pairs) {
 	const shown = pairs.filter((pair) => pair && ![null, undefined, false, ""].includes(pair[1]));
 
-	return h("dl", {}, shown.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]));
+	return h("dl", shown.map(([name, value]) => [h("dt", name), h("dd", value)]));
 }
 
 // columns: [{ name, class, of(row) }]
 export function table(columns, rows, { empty = "None.", caption } = {}) {
 	if (rows.length === 0)
-		return h("p.note", {}, empty);
-	const line = (row) => h("tr", {}, columns.map((column) => h("td", { class: column.class }, column.of(row))));
+		return h("p.note", empty);
+	const line = (row) => h("tr", columns.map((column) => h("td", { class: column.class }, column.of(row))));
 
-	return h("div.scroll", {}, h("table", {},
-		caption && h("caption", {}, caption),
-		h("thead", {}, h("tr", {}, columns.map((column) => h("th", { class: column.class, scope: "col" }, column.name)))),
-		h("tbody", {}, rows.map(line))));
+	return h("div.scroll", h("table",
+		caption && h("caption", caption),
+		h("thead", h("tr", columns.map((column) => h("th", { class: column.class, scope: "col" }, column.name)))),
+		h("tbody", rows.map(line))));
 }
 
 // What a step did to a loss: an effect is by how much it fell.
@@ -123,7 +123,7 @@ export const proof_link = (id) => h("a.mono", { href: link("proof", id), title: 
 export const tx_link = (id) => h("a.mono", { href: link("tx", id), title: id }, short(id));
 
 export function address_link(address) {
-	return address ? h("a.mono", { href: link("address", address), title: address }, short_address(address)) : h("span.dim", {}, "–");
+	return address ? h("a.mono", { href: link("address", address), title: address }, short_address(address)) : h("span.dim", "–");
 }
 
 export const colour = (dataset) => `c${Number(dataset) % 8}`;
@@ -131,7 +131,7 @@ export const swatch = (dataset) => h("span.swatch", { class: colour(dataset) });
 
 // Without a title, it comes when the node has told it.
 export function dataset_link(number, title) {
-	const words = h("span", {}, title ?? `dataset ${number}`);
+	const words = h("span", title ?? `dataset ${number}`);
 
 	if (title === undefined)
 		title_of(number).then((found) => { words.textContent = found; }, () => {});
@@ -156,7 +156,7 @@ export function whole(text) {
 		await navigator.clipboard.writeText(text);
 		button.textContent = "copied";
 	});
-	return h("span.whole", {}, h("span.mono", {}, text), button);
+	return h("span.whole", h("span.mono", text), button);
 }
 
 // --- small pictures ---
@@ -214,7 +214,7 @@ export function again_button(view, text, path, body, draw) {
 
 		button.disabled = true;
 		button.textContent = "Executing …";
-		fill(found, h("div.digest.waiting", {}, Array.from({ length: 32 }, () => h("i"))));
+		fill(found, h("div.digest.waiting", Array.from({ length: 32 }, () => h("i"))));
 		try {
 			const answer = await post(path, body, view.signal);
 

@@ -13,7 +13,7 @@ const TRANSACTIONS = [
 	{ name: "transaction", of: (one) => tx_link(one.txid) },
 	{ name: "block", class: "n", of: (one) => block_link(one.height) },
 	{ name: "when", class: "dim hide-narrow", of: (one) => moment(one.time) },
-	{ name: "note", class: "wide", of: (one) => one.lost ? h("span.bad", {}, "struck: what a block had paid is lost") : "" },
+	{ name: "note", class: "wide", of: (one) => one.lost ? h("span.bad", "struck: what a block had paid is lost") : "" },
 	{ name: "amount", class: "n", of: (one) => h("span", { class: one.amount > 0 ? "good" : "", title: amount(one.amount, 8) }, signed(one.amount)) },
 ];
 
@@ -29,7 +29,7 @@ function given(found) {
 		["paid for proofs", amount(found.paid_proofs)],
 		["paid for runs", found.paid_runs > 0 && amount(found.paid_runs)],
 		["paid for data", found.paid_data > 0 && amount(found.paid_data)],
-		["lost", found.lost > 0 && h("span.bad", {}, amount(found.lost))],
+		["lost", found.lost > 0 && h("span.bad", amount(found.lost))],
 	]);
 }
 
@@ -54,20 +54,20 @@ export async function show(view, [address]) {
 		fill(more, listed.length < found.txs && h("button", { type: "button", onclick: extend }, "Older ones"));
 	}
 	draw();
-	const has = card("What it has", h("div.big", {}, amount(found.balance, 2), " ", h("small", {}, "coins")), facts([
+	const has = card("What it has", h("div.big", amount(found.balance, 2), " ", h("small", "coins")), facts([
 		["address", whole(found.address)], ["received", amount(found.received, 8)], ["sent", amount(found.sent, 8)],
 		["whose", found.own && "a wallet of this node"]]), say_incomplete(found));
 	const gave = card("What it gave", given(found));
-	const owns = found.datasets.length > 0 && card(`Its data · ${plural(found.datasets.length, "dataset")}`, h("div.row", {},
-		found.datasets.slice(0, DATASETS).map((number) => h("span.chip", {}, dataset_link(number)))));
-	const moved = h("section.card.s12", {}, h("div.title", {}, h("h2", {}, `Transactions · ${count(found.txs)}`)), body, more);
+	const owns = found.datasets.length > 0 && card(`Its data · ${plural(found.datasets.length, "dataset")}`, h("div.row",
+		found.datasets.slice(0, DATASETS).map((number) => h("span.chip", dataset_link(number)))));
+	const moved = h("section.card.s12", h("div.title", h("h2", `Transactions · ${count(found.txs)}`)), body, more);
 
 	has.classList.add("s7");
 	gave.classList.add("s5");
 	if (owns)
 		owns.classList.add("s12");
 	return { title: "Address", content: [
-		head(["Address ", h("span.mono", {}, `${address.slice(0, 12)}…${address.slice(-6)}`)], null,
+		head(["Address ", h("span.mono", `${address.slice(0, 12)}…${address.slice(-6)}`)], null,
 			h("a.chip", { href: `api/${path_of("address", address)}` }, "JSON")),
-		h("div.grid", {}, has, gave, owns, moved)] };
+		h("div.grid", has, gave, owns, moved)] };
 }

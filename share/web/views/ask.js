@@ -10,7 +10,7 @@ const BYTES = 300;
 function number_field(text, attributes) {
 	const input = h("input", { type: "number", ...attributes });
 
-	return { label: h("label", {}, text, input), input };
+	return { label: h("label", text, input), input };
 }
 
 // A text, and what the model makes of it: "Go on" lets it write on behind what is there, "Edit" takes the text back.
@@ -22,8 +22,8 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 	const seed = number_field("seed", { min: 0, step: 1, placeholder: "drawn" });
 	const text = h("p.play.asked", { "aria-live": "polite", tabindex: 0, hidden: true }), about = h("div.chips.gap");
 	const button = h("button.main", { type: "submit" }, "Go on"), edit = h("button", { type: "button", hidden: true }, "Edit");
-	const form = h("form.fill", {}, prompt, text,
-		h("div.controls", {}, button, edit, warmth.label, length.label, !compact && seed.label), about);
+	const form = h("form.fill", prompt, text,
+		h("div.controls", button, edit, warmth.label, length.label, !compact && seed.label), about);
 
 	function show_text(is_shown) {
 		prompt.hidden = is_shown;
@@ -46,7 +46,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 			const answer = await post("generate", body, view.signal);
 			const seconds = (performance.now() - start) / 1000;
 
-			fill(text, answer.prompt, h("em", {}, answer.text));
+			fill(text, answer.prompt, h("em", answer.text));
 			prompt.value = answer.prompt + answer.text;
 			fill(about, chips(answer, body, seconds));
 		} catch (error) {
@@ -73,7 +73,7 @@ function chips(answer, asked, seconds) {
 	return [
 		`temperature ${asked.temperature}`, `seed ${answer.seed}`, `the model after block ${count(answer.height)}`,
 		`${count(Math.round(asked.bytes / seconds))} bytes/s`,
-	].map((words) => h("span.chip", {}, words));
+	].map((words) => h("span.chip", words));
 }
 
 export async function show(view) {

@@ -17,7 +17,7 @@ function proof_columns(is_late) {
 			{ name: "slot", class: "n hide-narrow", of: (proof) => count(proof.slot) },
 		is_late && { name: "worth", class: "n", of: (proof) => share(proof.worth, 0) },
 		{ name: "by", class: "hide-narrow", of: (proof) => address_link(proof.miner) },
-		{ name: "digest", class: "hide-narrow", of: (proof) => h("span.mono.dim", {}, `${proof.digest.slice(0, 16)}…`) },
+		{ name: "digest", class: "hide-narrow", of: (proof) => h("span.mono.dim", `${proof.digest.slice(0, 16)}…`) },
 		{ name: "reward", class: "n", of: (proof) => amount(proof.reward) },
 	].filter(Boolean);
 }
@@ -28,14 +28,14 @@ const SLOTS = [
 	{ name: "reserved text", class: "n", of: (slot) => effect(slot.effect) },
 	{ name: "its own pages", class: "n", of: (slot) => effect(slot.own) },
 	{ name: "value", class: "n", of: (slot) => nats(slot.value) },
-	{ name: "note", of: (slot) => slot.left_out ? h("span.chip.bad", {}, "left out") : !slot.known ? h("span.chip", {}, "new to it") : "" },
+	{ name: "note", of: (slot) => slot.left_out ? h("span.chip.bad", "left out") : !slot.known ? h("span.chip", "new to it") : "" },
 ];
 
 function slots_of(slots) {
 	const used = slots.filter((slot) => slot.proofs > 0), idle = slots.length - used.length;
 
 	return card("Slots: the data it was for, and what each did to the loss", table(SLOTS, used),
-		idle > 0 && h("p.quiet.gap", {}, `${plural(idle, "slot")} without a proof`));
+		idle > 0 && h("p.quiet.gap", `${plural(idle, "slot")} without a proof`));
 }
 
 function transactions_of(block) {
@@ -48,7 +48,7 @@ function transactions_of(block) {
 		{ name: "outputs", class: "n hide-narrow", of: (transaction) => count(transaction.vout.length) },
 		{ name: "size", class: "n hide-narrow", of: (transaction) => bytes(transaction.size) },
 		{ name: "amount", class: "n", of: (transaction) => amount(sum(transaction)) },
-	], shown), block.tx.length > shown.length && h("p.note.gap", {}, `… and ${count(block.tx.length - shown.length)} more`)];
+	], shown), block.tx.length > shown.length && h("p.note.gap", `… and ${count(block.tx.length - shown.length)} more`)];
 }
 
 function payments_of(block) {
@@ -73,9 +73,9 @@ function audited_block(answer, seconds) {
 			`All as stated: ${plural(answer.proofs.length, "proof")}, the update and the state after it, executed here in ${duration(seconds)}.` :
 			`Not as stated: ${plural(wrong, "false proof")}, outcome ${answer.outcome_valid ? "right" : "wrong"}, state ` +
 			`${answer.model_root_valid ? "right" : "wrong"}.`),
-		h("div.row", {}, answer.proofs.map((proof) => h("a.chip", { href: `#/proof/${proof.id}`, class: proof.valid ? "good" : "bad" },
-			swatch(proof.dataset), h("span.mono", {}, proof.found_digest.slice(0, 10)), proof.valid ? " ✓" : " ✗"))),
-		h("p.quiet.mono", {}, `state ${answer.model_root_found}`),
+		h("div.row", answer.proofs.map((proof) => h("a.chip", { href: `#/proof/${proof.id}`, class: proof.valid ? "good" : "bad" },
+			swatch(proof.dataset), h("span.mono", proof.found_digest.slice(0, 10)), proof.valid ? " ✓" : " ✗"))),
+		h("p.quiet.mono", `state ${answer.model_root_found}`),
 	];
 }
 
@@ -86,7 +86,7 @@ async function merge_of(view, block) {
 
 		if (!spec.round_blocks || block.height < 2 * spec.round_blocks || block.height % spec.round_blocks !== 0)
 			return null;
-		return h("p.note.gap", {}, "It ends a round: ", h("a", { href: `#/round/${block.height - spec.round_blocks}` }, "what became of its seats"), ".");
+		return h("p.note.gap", "It ends a round: ", h("a", { href: `#/round/${block.height - spec.round_blocks}` }, "what became of its seats"), ".");
 	} catch {
 		return null;
 	}
@@ -102,7 +102,7 @@ export async function show(view, [id]) {
 		step("ArrowLeft", block.height - 1);
 	if (block.nextblockhash)
 		step("ArrowRight", block.height + 1);
-	const gain = block.outcome?.void ? h("span.bad", {}, "the update was void: it would have harmed the model") :
+	const gain = block.outcome?.void ? h("span.bad", "the update was void: it would have harmed the model") :
 		h("span", { class: block.loss_after < block.loss_before ? "good" : "" }, `${change(block.loss_after - block.loss_before)} nats`);
 
 	return { title: `Block ${count(block.height)}`, content: [
@@ -110,7 +110,7 @@ export async function show(view, [id]) {
 			!is_genesis && h("a.chip", { href: `#/block/${block.height - 1}`, rel: "prev" }, `← ${count(block.height - 1)}`),
 			block.nextblockhash && h("a.chip", { href: `#/block/${block.height + 1}`, rel: "next" }, `${count(block.height + 1)} →`),
 			h("a.chip", { href: `api/block/${block.hash}` }, "JSON")),
-		h("div.grid", {},
+		h("div.grid",
 			span("s8", card("What it is", facts([
 				["id", whole(block.hash)],
 				["when", `${moment(block.time)} · ${age(block.time)} ago`],
@@ -118,12 +118,12 @@ export async function show(view, [id]) {
 				["confirmations", block.confirmations > 0 ? count(block.confirmations) : "none: it is not on the active chain"],
 				["size", `${bytes(block.size)} · ${plural(block.nTx, "transaction")}`],
 				["work", `${count(Math.round(block.difficulty))} · seed ${block.seed?.slice(0, 16) ?? "none"}…`],
-				["state after it", block.model_root_after && h("span.mono", {}, block.model_root_after)],
+				["state after it", block.model_root_after && h("span.mono", block.model_root_after)],
 			]), merge)),
-			span("s4", card("What it did to the model", is_genesis ? h("p.note", {}, "The chain begins here.") : [
-				h("div.big", {}, nats(block.outcome?.void ? block.loss_before : block.loss_after), " ", h("small", {}, "nats a byte")),
-				h("div", {}, gain, h("span.dim", {}, ` from ${nats(block.loss_before)}`)),
-				h("div.row.gap", {}, button), found])),
+			span("s4", card("What it did to the model", is_genesis ? h("p.note", "The chain begins here.") : [
+				h("div.big", nats(block.outcome?.void ? block.loss_before : block.loss_after), " ", h("small", "nats a byte")),
+				h("div", gain, h("span.dim", ` from ${nats(block.loss_before)}`)),
+				h("div.row.gap", button), found])),
 			block.outcome && span("s12", slots_of(block.outcome.slots)),
 			!is_genesis && span("s12", card(`Proofs · ${count(block.proofs.length)}`, table(proof_columns(false), block.proofs))),
 			block.late?.length > 0 && span("s12", card(`Late proofs · ${count(block.late.length)}`, table(proof_columns(true), block.late))),

@@ -10,9 +10,9 @@ const PAGE = 30;
 // The loss that a block left, against what it found: lower is better.
 export function gain_of(block) {
 	if (block.void)
-		return h("span.bad", {}, "void");
+		return h("span.bad", "void");
 	if (block.gain === null || block.gain === undefined)
-		return h("span.dim", {}, "–");
+		return h("span.dim", "–");
 	return h("span", { class: block.gain > 0 ? "good" : "dim" }, change(-block.gain));
 }
 
@@ -22,10 +22,10 @@ export function tile(block, enters) {
 
 	return h("a.tile", { href: `#/block/${block.height}`, class: `${enters ? "enter" : ""} ${mark}`,
 		title: [moment(block.time), merged, plural(block.nTx - 1, "transaction")].filter(Boolean).join("\n") },
-	h("b", {}, count(block.height)), h("span.quiet", {}, ` ${age(block.time)}`),
+	h("b", count(block.height)), h("span.quiet", ` ${age(block.time)}`),
 	dots(block.slots, block.nlate),
-	h("div", {}, gain_of(block), h("span.dim", {}, " nats")),
-	h("div.dim", {}, `paid ${amount(block.paid, 2)}`));
+	h("div", gain_of(block), h("span.dim", " nats")),
+	h("div.dim", `paid ${amount(block.paid, 2)}`));
 }
 
 const COLUMNS = [
@@ -42,7 +42,7 @@ const COLUMNS = [
 ];
 
 export async function show(view) {
-	const body = h("div"), more = h("div.more"), section = h("section.card", {}, body, more);
+	const body = h("div"), more = h("div.more"), section = h("section.card", body, more);
 	let listed = [];
 
 	async function extend(before) {

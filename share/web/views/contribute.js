@@ -28,18 +28,18 @@ function draw_cost(answer) {
 	return [
 		facts([
 			["size", `${bytes(answer.size)} (${count(answer.size)})`], ["burned", amount(answer.burned, 8)], ["fee", amount(answer.fee, 8)],
-			["owner", h("span.mono", {}, answer.owner)], ["root", h("span.mono", {}, answer.root)],
+			["owner", h("span.mono", answer.owner)], ["root", h("span.mono", answer.root)],
 			["pages left out", answer.left_out?.length > 0 && count(answer.left_out.length)],
 		]),
-		(answer.warnings ?? []).map((warning) => h("p.note.bad", {}, warning)),
+		(answer.warnings ?? []).map((warning) => h("p.note.bad", warning)),
 	];
 }
 
 function draw_sent(answer) {
 	return [
-		h("p.note.good", {}, "Committed. When the commitment is deep enough, the wallet registers the data by itself; until then it must stay loaded."),
+		h("p.note.good", "Committed. When the commitment is deep enough, the wallet registers the data by itself; until then it must stay loaded."),
 		draw_cost(answer),
-		h("p.quiet", {}, "commitment ", tx_link(answer.commitment), " · registration ", tx_link(answer.txid), ` · ${answer.stage}`),
+		h("p.quiet", "commitment ", tx_link(answer.commitment), " · registration ", tx_link(answer.txid), ` · ${answer.stage}`),
 	];
 }
 
@@ -63,7 +63,7 @@ function progress_of(view, fields) {
 			const found = await post("contributions", fields.wallet.value === "" ? {} : { wallet: fields.wallet.value }, view.signal);
 
 			section.hidden = found.length === 0;
-			fill(section, h("div.title", {}, h("h2", {}, "What the wallet has contributed")), h("div.body", {}, table(STAGES, found.reverse())));
+			fill(section, h("div.title", h("h2", "What the wallet has contributed")), h("div.body", table(STAGES, found.reverse())));
 		} catch {
 			section.hidden = true;
 		}
@@ -103,7 +103,7 @@ export async function show(view) {
 	async function ask(dry_run) {
 		look.disabled = send.disabled = true;
 		use_key(fields.key.value);
-		fill(result, h("p.note", {}, "…"));
+		fill(result, h("p.note", "…"));
 		try {
 			const answer = await post("contribute", await request_of(fields, dry_run), view.signal);
 
@@ -131,14 +131,14 @@ export async function show(view) {
 	fields.key.addEventListener("change", know);
 	fields.wallet.addEventListener("change", progress.refresh);
 	const form = h("form.form", { onsubmit: (event) => { event.preventDefault(); ask(true); }, oninput: () => { send.disabled = true; } },
-		h("label", {}, "file", fields.file), h("label", {}, "title", fields.title),
-		h("label", {}, "licence", fields.licence, h("datalist", { id: "licences" }, LICENCES.map((id) => h("option", { value: id })))),
-		h("label", {}, "owner, who is paid", fields.owner),
-		h("label.inline.full", {}, fields.pages, "leave out pages that are nearly empty, or there twice"),
+		h("label", "file", fields.file), h("label", "title", fields.title),
+		h("label", "licence", fields.licence, h("datalist", { id: "licences" }, LICENCES.map((id) => h("option", { value: id })))),
+		h("label", "owner, who is paid", fields.owner),
+		h("label.inline.full", fields.pages, "leave out pages that are nearly empty, or there twice"),
 		h("label.full", { hidden: true }, "wallet that pays", fields.wallet),
-		key() === "" && h("label.full", {}, "the page's key: the node's log and ", h("span.mono", {}, "atelier-cli getpageaddress"), " tell the address with it",
+		key() === "" && h("label.full", "the page's key: the node's log and ", h("span.mono", "atelier-cli getpageaddress"), " tell the address with it",
 			fields.key),
-		h("div.row.full", {}, look, send), result);
+		h("div.row.full", look, send), result);
 
 	know();
 	return { title: "Contribute", content: [

@@ -15,8 +15,8 @@ const COLUMNS = [
 	{ name: "draws", class: "n", of: (data) => count(data.total_draws) },
 	{ name: "mean value", class: "n hide-narrow", of: (data) => nats(data.mean_value) },
 	{ name: "earned", class: "n", of: (data) => data.number > 0 ? amount(data.total_paid, 2) : "" },
-	{ name: "status", class: "hide-narrow", of: (data) => data.status === "quarantine" ? h("span.chip.bad", {}, "quarantine") : data.status === "waiting" ?
-		h("span.chip", {}, "waiting") : "" },
+	{ name: "status", class: "hide-narrow", of: (data) => data.status === "quarantine" ? h("span.chip.bad", "quarantine") : data.status === "waiting" ?
+		h("span.chip", "waiting") : "" },
 ];
 
 export async function show(view) {
@@ -39,5 +39,5 @@ export async function show(view) {
 	return { title: "Data", content: [
 		head("Data that taught it", "The value of a dataset is by how much a step on it improves the model on pages of it that no step trains " +
 			"on; the chain pays its owner for that.", h("a.chip", { href: "#/contribute" }, "Contribute a file")),
-		h("section.card", {}, body, more)] };
+		h("section.card", body, more)] };
 }

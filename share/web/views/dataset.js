@@ -29,7 +29,7 @@ const DRAWS = [
 	{ name: "reserved text", class: "n", of: (draw) => effect(draw.effect) },
 	{ name: "its own pages", class: "n", of: (draw) => effect(draw.own) },
 	{ name: "value", class: "n", of: (draw) => nats(draw.value) },
-	{ name: "note", of: (draw) => draw.left_out ? h("span.chip.bad", {}, "left out") : draw.known ? "" : h("span.chip", {}, "new to it") },
+	{ name: "note", of: (draw) => draw.left_out ? h("span.chip.bad", "left out") : draw.known ? "" : h("span.chip", "new to it") },
 ];
 
 function status_of(data) {
@@ -47,16 +47,16 @@ export async function show(view, [number]) {
 		["licence", data.licence || "none stated: it came with the chain"],
 		["size", `${bytes(data.size)} (${count(data.size)})`],
 		["root", whole(data.root)],
-		["registered", data.txid && h("span", {}, "in block ", block_link(data.height), ", by ", tx_link(data.txid))],
+		["registered", data.txid && h("span", "in block ", block_link(data.height), ", by ", tx_link(data.txid))],
 		["burned for it", data.number > 0 && amount(data.burned, 6)],
 		["status", status_of(data)],
 		["bytes", data.available ? "on this node" : "not on this node"],
 	]));
 	const worth = card("What it did", [
-		h("div.big", {}, amount(data.total_paid, 2), " ", h("small", {}, "earned by its owner")),
-		h("div.dim", {}, `${plural(data.total_draws, "draw")} so far` +
+		h("div.big", amount(data.total_paid, 2), " ", h("small", "earned by its owner")),
+		h("div.dim", `${plural(data.total_draws, "draw")} so far` +
 			(data.mean_value !== null && data.mean_value !== undefined ? ` · mean value ${nats(data.mean_value)}` : "")),
-		line ?? h("p.note.gap", {}, "It has no values yet: it was not drawn often enough."),
+		line ?? h("p.note.gap", "It has no values yet: it was not drawn often enough."),
 	]);
 	const draws = card("Its last draws: what each did to the loss", table(DRAWS, data.last_draws ?? [], { empty: "None yet." }));
 
@@ -64,6 +64,6 @@ export async function show(view, [number]) {
 	worth.classList.add("s5");
 	draws.classList.add("s12");
 	return { title: data.title, content: [
-		head([swatch(data.number), h("span", {}, data.title)], `Dataset ${data.number}`, h("a.chip", { href: `api/dataset/${data.number}` }, "JSON")),
-		h("div.grid", {}, about, worth, draws)] };
+		head([swatch(data.number), h("span", data.title)], `Dataset ${data.number}`, h("a.chip", { href: `api/dataset/${data.number}` }, "JSON")),
+		h("div.grid", about, worth, draws)] };
 }

@@ -31,12 +31,12 @@ function say_progress(model) {
 
 function draw_model({ model, datasets }, curve) {
 	return [
-		h("div.big", {}, nats(model.mean_loss ?? model.loss, 3), " ", h("small", {}, "nats a byte on the benchmark")),
+		h("div.big", nats(model.mean_loss ?? model.loss, 3), " ", h("small", "nats a byte on the benchmark")),
 		say_progress(model),
 		curve && spark(curve.loss, "the loss over all blocks"),
-		h("div.dim", {}, `${large(model.parameters)} parameters · ${plural(model.layers, "layer")} · context ${count(model.ctx)}`),
-		h("div.dim", {}, "root ", h("span.mono", { title: model.root }, short(model.root, 12, 6))),
-		h("div.chips.gap", {}, h("a.chip", { href: "#/model" }, "safetensors, GGUF"),
+		h("div.dim", `${large(model.parameters)} parameters · ${plural(model.layers, "layer")} · context ${count(model.ctx)}`),
+		h("div.dim", "root ", h("span.mono", { title: model.root }, short(model.root, 12, 6))),
+		h("div.chips.gap", h("a.chip", { href: "#/model" }, "safetensors, GGUF"),
 			h("a.chip", { href: "#/model" }, `licences of ${plural(datasets, "dataset")}`)),
 	];
 }
@@ -61,15 +61,15 @@ async function load_model(view, summary) {
 
 function draw_round({ round, run, height, spacing }) {
 	if (!round)
-		return h("p.note", {}, "This chain has no rounds, or the first has not begun.");
+		return h("p.note", "This chain has no rounds, or the first has not begun.");
 	return [
 		seat_grid(round),
 		phases(round, height),
 		run && run.segments > 0 && run.deadline > height && [
-			h("div.gap", {}, "Your run: segment ", h("b", {}, `${count(run.segments_done)} of ${count(run.segments)}`),
-				h("span.dim", {}, ` · ${run.state}`)),
+			h("div.gap", "Your run: segment ", h("b", `${count(run.segments_done)} of ${count(run.segments)}`),
+				h("span.dim", ` · ${run.state}`)),
 			bar(run.segments_done / run.segments, "segments of this node's run"),
-			h("div.quiet", {}, `deadline in ${plural(run.deadline - height, "block")}` +
+			h("div.quiet", `deadline in ${plural(run.deadline - height, "block")}` +
 				(spacing > 0 ? `, about ${duration((run.deadline - height) * spacing)}` : "")),
 		],
 	];
@@ -85,12 +85,12 @@ function strip_of(view, summary) {
 		try {
 			const { next: waiting, height } = await summary();
 
-			fill(next, h("b.dim", {}, "next"), h("div.dots", {}, Array.from({ length: Math.min(waiting.proofs, 60) }, () => h("i.any")),
+			fill(next, h("b.dim", "next"), h("div.dots", Array.from({ length: Math.min(waiting.proofs, 60) }, () => h("i.any")),
 				Array.from({ length: Math.min(waiting.late, 20) }, () => h("i.late"))),
-			h("div.dim", {}, `${plural(waiting.proofs, "proof")} so far`), h("div.dim", {}, plural(waiting.transactions, "transaction")));
+			h("div.dim", `${plural(waiting.proofs, "proof")} so far`), h("div.dim", plural(waiting.transactions, "transaction")));
 			next.title = `block ${count(height + 1)}`;
 		} catch {
-			fill(next, h("b.dim", {}, "next"), h("div.dim", {}, "not known here"));
+			fill(next, h("b.dim", "next"), h("div.dim", "not known here"));
 		}
 	}
 
@@ -102,7 +102,7 @@ function strip_of(view, summary) {
 			newest = listed[0]?.height ?? 0;
 		} catch (error) {
 			if (!view.signal.aborted)
-				fill(blocks, h("p.note", {}, error.message));
+				fill(blocks, h("p.note", error.message));
 		}
 	}
 
@@ -135,13 +135,13 @@ function newest_proof(view) {
 		const { button, found } = again_button(view, "Execute it here", "audit/proof", { id: proof.id }, audited_proof);
 
 		button.addEventListener("click", () => { touched = true; });
-		return h("div.grid", {},
-			h("div.s6", {}, h("dl", {},
-				h("dt", {}, "proof"), h("dd", {}, proof_link(proof.id), h("span.dim", {}, " in block "), block_link(block.height)),
-				h("dt", {}, "seed"), h("dd.mono", {}, short(proof.seed, 16, 8)),
-				h("dt", {}, "trained on"), h("dd", {}, dataset_link(proof.dataset)),
-				h("dt", {}, "by"), h("dd", {}, address_link(proof.miner), h("span.dim", {}, ` for ${amount(proof.reward)}`)))),
-			h("div.s6", {}, h("div.row", {}, h("span.dim", {}, "its digest"), h("span.mono", {}, short(proof.digest, 12, 8)), button),
+		return h("div.grid",
+			h("div.s6", h("dl",
+				h("dt", "proof"), h("dd", proof_link(proof.id), h("span.dim", " in block "), block_link(block.height)),
+				h("dt", "seed"), h("dd.mono", short(proof.seed, 16, 8)),
+				h("dt", "trained on"), h("dd", dataset_link(proof.dataset)),
+				h("dt", "by"), h("dd", address_link(proof.miner), h("span.dim", ` for ${amount(proof.reward)}`)))),
+			h("div.s6", h("div.row", h("span.dim", "its digest"), h("span.mono", short(proof.digest, 12, 8)), button),
 				digest_cells(proof.digest), found));
 	} });
 
@@ -160,7 +160,7 @@ export async function show(view) {
 	});
 	const data = get_panel(view, "datasets?count=200", {
 		title: h("a", { href: "#/data" }, "Data that taught it"), span: "s7", kinds: ["block"],
-		tools: h("div.tools", {}, h("a.small.link", { href: "#/contribute" }, "contribute a file")),
+		tools: h("div.tools", h("a.small.link", { href: "#/contribute" }, "contribute a file")),
 		draw: (list) => table(data_columns(view), list.sort((a, b) => b.total_draws - a.total_draws).slice(0, DATASETS)),
 	});
 	const round = panel(view, {
@@ -169,18 +169,18 @@ export async function show(view) {
 		draw: ([whole, rounds]) => {
 			if (whole.round)
 				fill(round.querySelector("h2"), round_link(whole.round.base, `Round · base ${count(whole.round.base)}`));
-			return [draw_round(whole), rounds.length > 1 && h("div.gap", {}, table(MERGES, rounds.filter((one) => one.merged)))];
+			return [draw_round(whole), rounds.length > 1 && h("div.gap", table(MERGES, rounds.filter((one) => one.merged)))];
 		},
 	});
 
 	return { title: "", content: [
-		h("h1.unseen", {}, "The chain and its model"),
-		h("div.grid", {},
+		h("h1.unseen", "The chain and its model"),
+		h("div.grid",
 			panel(view, { title: h("a", { href: "#/model" }, "The model"), span: "s5", kinds: ["block"],
 				load: () => load_model(view, summary), draw: ([whole, curve]) => draw_model(whole, curve) }),
 			card_of_asking(view)),
 		strip_of(view, summary),
-		h("div.grid", {}, curve_card(view), round, data, people, newest_proof(view)),
+		h("div.grid", curve_card(view), round, data, people, newest_proof(view)),
 	] };
 }
 

@@ -21,7 +21,7 @@ function licences_of(data) {
 }
 
 const LINEAGE = [
-	{ name: "dataset", class: "wide", of: (one) => h("a", { href: `#/dataset/${one.root}` }, h("span.swatch", { class: one.colour }), h("span", {}, one.title)) },
+	{ name: "dataset", class: "wide", of: (one) => h("a", { href: `#/dataset/${one.root}` }, h("span.swatch", { class: one.colour }), h("span", one.title)) },
 	{ name: "owner", class: "hide-narrow", of: (one) => one.owner ? address_link(one.owner) : "" },
 	{ name: "licence", class: "hide-narrow clip", of: (one) => h("span", { title: one.licence }, one.licence) },
 	{ name: "size", class: "n hide-narrow", of: (one) => bytes(one.bytes) },
@@ -40,10 +40,10 @@ function how_to_have(model) {
 		"atelier-cli exportmodel model-8.gguf gguf-q8_0"];
 
 	return [
-		h("p.note", {}, "The weights are whole and open. The node writes them, with their lineage, as files for transformers (safetensors) or " +
+		h("p.note", "The weights are whole and open. The node writes them, with their lineage, as files for transformers (safetensors) or " +
 			"llama.cpp (GGUF, with 32 or 8 bits a weight); a relative path lies in the folder exports of the chain's data:"),
-		h("pre.code", {}, commands.join("\n")),
-		h("p.quiet.gap", {}, `About ${bytes(model.parameters * 4)} with 32 bits, ${bytes(model.parameters * 1.06)} with 8.`),
+		h("pre.code", commands.join("\n")),
+		h("p.quiet.gap", `About ${bytes(model.parameters * 4)} with 32 bits, ${bytes(model.parameters * 1.06)} with 8.`),
 	];
 }
 
@@ -63,11 +63,11 @@ export async function show(view) {
 	const where = card("Where it stands", facts([
 		["after block", block_link(model.height)],
 		["root", whole(model.model_root)],
-	]), h("p.quiet.gap", {}, "The root is a hash of all weights. Every node that has verified the chain up to this block has the same, to the last bit."));
+	]), h("p.quiet.gap", "The root is a hash of all weights. Every node that has verified the chain up to this block has the same, to the last bit."));
 	const lineage = card(`What it was trained on · ${plural(model.datasets, "dataset")}, ${count(model.slots)} slots`,
 		h("div.bar.tall", { role: "img", "aria-label": "shares of the datasets" }, numbered.map((one) =>
 			h("i", { class: one.colour, title: one.title, style: { width: `${one.share * 100}%` } }))),
-		h("div.gap", {}, table(LINEAGE, numbered)));
+		h("div.gap", table(LINEAGE, numbered)));
 	const licences = card("Licences of its data", table(LICENCES, licences_of(model.data)));
 	const having = card("Have it", how_to_have(model));
 
@@ -78,5 +78,5 @@ export async function show(view) {
 	having.classList.add("s7");
 	return { title: "Model", content: [
 		head("The model", null, h("a.chip", { href: "#/ask" }, "Ask it"), h("a.chip", { href: "api/model" }, "JSON")),
-		h("div.grid", {}, sizes, where, curve_card(view, "s12"), lineage, licences, having)] };
+		h("div.grid", sizes, where, curve_card(view, "s12"), lineage, licences, having)] };
 }

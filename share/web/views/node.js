@@ -8,7 +8,7 @@ const WAITING = 50; // transactions shown
 const OWN = 12; // runs
 
 const PEERS = [
-	{ name: "node", of: (peer) => h("span.mono", {}, peer.addr ?? `peer ${peer.id}`) },
+	{ name: "node", of: (peer) => h("span.mono", peer.addr ?? `peer ${peer.id}`) },
 	{ name: "how", of: (peer) => peer.inbound ? "came to us" : peer.connection_type },
 	{ name: "height", class: "n", of: (peer) => count(peer.synced_blocks) },
 	{ name: "ping", class: "n", of: (peer) => peer.pingtime === undefined ? "" : `${Math.round(peer.pingtime * 1000)} ms` },
@@ -69,7 +69,7 @@ export async function show(view) {
 
 	return { title: "Node", content: [
 		head("This node", null, h("a.chip", { href: "api/mining" }, "JSON")),
-		h("div.grid", {},
+		h("div.grid",
 			part("chain", "Chain", "s4", ["block"], draw_chain),
 			part("mining", "Miner", "s4", ["block", "proof"], draw_mining),
 			part("training", "Verification", "s4", ["block", "proof"], ({ verification: work }) => facts([

@@ -10,7 +10,7 @@ const some = (value) => value > 0 ? amount(value, 2) : "";
 
 // What a key gave, for a card on the first view.
 export const PEOPLE_SHORT = [
-	{ name: "key", class: "wide", of: (person) => [address_link(person.address), person.own && h("span.dim", {}, " this node")] },
+	{ name: "key", class: "wide", of: (person) => [address_link(person.address), person.own && h("span.dim", " this node")] },
 	{ name: "proofs", class: "n", of: (person) => count(person.proofs) },
 	{ name: "runs", class: "n", of: (person) => count(person.runs.merged) },
 	{ name: "earned", class: "n", of: (person) => amount(person.earned, 2) },
@@ -32,7 +32,7 @@ const COLUMNS = [
 
 // The index behind these figures may not have caught up yet.
 export function say_incomplete(found) {
-	return !found.complete && h("p.quiet.gap", {}, `As of block ${count(found.height)}: the node is still reading its blocks.`);
+	return !found.complete && h("p.quiet.gap", `As of block ${count(found.height)}: the node is still reading its blocks.`);
 }
 
 export async function show(view) {
@@ -54,5 +54,5 @@ export async function show(view) {
 	await extend();
 	return { title: "People", content: [
 		head("People and machines", "Keys that gave something, and what they were paid for proofs, runs and data. One person may have many."),
-		h("section.card", {}, body, more)] };
+		h("section.card", body, more)] };
 }

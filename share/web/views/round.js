@@ -29,11 +29,11 @@ export function seat_grid(round) {
 		seat.false_segment !== undefined && `segment ${seat.false_segment} is false`].filter(Boolean).join(", ");
 
 	return [
-		h("div.seats", {}, round.seats.map((seat) => h("a", { href: `#/round/${round.base}/${seat.height}`, title: says(seat),
+		h("div.seats", round.seats.map((seat) => h("a", { href: `#/round/${round.base}/${seat.height}`, title: says(seat),
 			"aria-label": says(seat), class: `k-${KINDS[state_of(seat)] ?? "open"} ${seat.own ? "own" : ""}` }))),
-		h("div.legend", {}, [...counts].map(([state, seats]) => h("span", {}, h("span.swatch", { class: `k-${KINDS[state] ?? "open"}` }),
-			h("span", {}, `${WORDS[state] ?? state} ${count(seats)}`))),
-		round.seats.some((seat) => seat.own) && h("span", {}, "ringed: own")),
+		h("div.legend", [...counts].map(([state, seats]) => h("span", h("span.swatch", { class: `k-${KINDS[state] ?? "open"}` }),
+			h("span", `${WORDS[state] ?? state} ${count(seats)}`))),
+		round.seats.some((seat) => seat.own) && h("span", "ringed: own")),
 	];
 }
 
@@ -47,15 +47,15 @@ export function phases(round, height) {
 		h("div.bar.gap", { role: "img", "aria-label": now ? `${now[0]} until block ${now[2]}` : "merged" },
 			parts.map(([, from, until]) => h("span.phase", { style: { flex: Math.max(1, until - from) } },
 				h("i.accent", { style: { width: `${Math.max(0, Math.min(1, (height - from) / (until - from || 1))) * 100}%` } })))),
-		h("div.quiet", {}, now ? `${now[0]} until block ${count(now[2])}` + (now[0] === "merge" ? "" : `, merge at ${count(round.merge)}`) :
+		h("div.quiet", now ? `${now[0]} until block ${count(now[2])}` + (now[0] === "merge" ? "" : `, merge at ${count(round.merge)}`) :
 			`merged at block ${count(round.merge)}`),
 	];
 }
 
 function audited_run(answer, seconds) {
 	return answer.segments.map((segment) => [
-		h("div.quiet", {}, `segment ${segment.segment} · stated `, h("span.mono", {}, segment.digest.slice(0, 24)), "… found ",
-			h("span.mono", {}, segment.found_digest.slice(0, 24)), "…"),
+		h("div.quiet", `segment ${segment.segment} · stated `, h("span.mono", segment.digest.slice(0, 24)), "… found ",
+			h("span.mono", segment.found_digest.slice(0, 24)), "…"),
 		digest_cells(segment.found_digest, segment.digest),
 		h("p", { class: segment.valid ? "note good" : "note bad" },
 			segment.valid ? `As disclosed, executed here in ${duration(seconds)}.` : "Another digest: this run is false."),
@@ -71,20 +71,20 @@ function seat_card(view, seat, round) {
 		["miner", address_link(seat.miner)],
 		["trained on", seat.dataset !== undefined && dataset_link(seat.dataset)],
 		["segments", seat.length !== undefined && `${count(seat.length)} of ${count(round.segments)}`],
-		["trace", seat.trace_root && h("span.mono", {}, seat.trace_root)],
+		["trace", seat.trace_root && h("span.mono", seat.trace_root)],
 		["drawn segment", seat.drawn_segment !== undefined && count(seat.drawn_segment)],
 		["pay", amount(seat.pay) + (seat.paid ? ", paid" : "")],
 		["executed again here", seat.rechecked > 0 && `${plural(seat.rechecked, "segment")}, ` +
 			(seat.false_segment === undefined ? "all right" : `segment ${seat.false_segment} false`)],
-	]), is_there && h("div.row.gap", {}, button), is_there && found);
+	]), is_there && h("div.row.gap", button), is_there && found);
 }
 
 function seat_columns(round) {
 	return [
 		{ name: "seat", of: (seat) => h("a", { href: `#/round/${round.base}/${seat.height}` }, h("span.swatch", { class: `k-${KINDS[state_of(seat)]}` }),
-			h("span", {}, count(seat.height))) },
+			h("span", count(seat.height))) },
 		{ name: "state", of: (seat) => WORDS[state_of(seat)] ?? seat.state },
-		{ name: "miner", class: "hide-narrow", of: (seat) => [address_link(seat.miner), seat.own && h("span.dim", {}, " this node")] },
+		{ name: "miner", class: "hide-narrow", of: (seat) => [address_link(seat.miner), seat.own && h("span.dim", " this node")] },
 		{ name: "dataset", class: "hide-narrow", of: (seat) => seat.dataset === undefined ? "" : dataset_link(seat.dataset) },
 		{ name: "segments", class: "n", of: (seat) => count(seat.length) },
 		{ name: "pay", class: "n", of: (seat) => amount(seat.pay) },
@@ -102,9 +102,9 @@ export async function show(view, [base, seat]) {
 			chosen.hidden = false;
 		}
 		return [
-			h("div.grid", {},
-				h("div.s7", {}, seat_grid(round)),
-				h("div.s5", {}, facts([
+			h("div.grid",
+				h("div.s7", seat_grid(round)),
+				h("div.s5", facts([
 					["base", block_link(round.base)],
 					["commits until", block_link(round.commits_until)],
 					["disclosures until", block_link(round.disclosures_until)],
@@ -113,7 +113,7 @@ export async function show(view, [base, seat]) {
 					["change", round.merged && (round.void ? "void: the model stays as it was" :
 						`${change(round.loss_after - round.loss_before)} nats${round.halved ? ", by the better half of the runs" : ""}`)],
 				]))),
-			h("div.gap", {}, table(seat_columns(round), round.seats)),
+			h("div.gap", table(seat_columns(round), round.seats)),
 		];
 	} });
 
@@ -121,5 +121,5 @@ export async function show(view, [base, seat]) {
 		head(`Round · base ${count(base)}`, "Who mined a block of the round before has a seat here: his node trains on from the model after the " +
 			"base, commits to what came out, and shows a segment that is drawn afterwards. Everybody executes that one.",
 		h("a.chip", { href: `api/round/${base}` }, "JSON")),
-		h("div.grid", {}, chosen, shown)] };
+		h("div.grid", chosen, shown)] };
 }

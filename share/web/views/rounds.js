@@ -10,9 +10,9 @@ const seats = (round, state) => count(round.seats[state] ?? 0);
 // What the merge did to the loss.
 export function merge_change(round) {
 	if (!round.merged)
-		return h("span.chip", {}, "under way");
+		return h("span.chip", "under way");
 	if (round.void)
-		return h("span.dim", {}, "void");
+		return h("span.dim", "void");
 	return h("span", { class: round.loss_after < round.loss_before ? "good" : "" }, change(round.loss_after - round.loss_before));
 }
 

@@ -15,9 +15,9 @@ export function kind_of(transaction) {
 	if (transaction.vin.some((input) => input.coinbase !== undefined))
 		return "coinbase: what the block pays";
 	if (round)
-		return h("span", {}, `${round.kind} of the seat of block `, block_link(round.seat));
+		return h("span", `${round.kind} of the seat of block `, block_link(round.seat));
 	if (contribution)
-		return h("span", {}, "contributes ", h("b", {}, contribution.title));
+		return h("span", "contributes ", h("b", contribution.title));
 	if (commitment_of(transaction))
 		return "commits to data that it does not show yet";
 	return "payment";
@@ -33,10 +33,10 @@ function says(transaction) {
 		]));
 	if (round)
 		return card("What it says of a run", facts([
-			["kind", round.kind], ["seat", h("span", {}, "block ", block_link(round.seat))],
+			["kind", round.kind], ["seat", h("span", "block ", block_link(round.seat))],
 			["segments", round.length !== undefined && count(round.length)],
 			["segment", round.segment !== undefined && count(round.segment)],
-			["trace", round.root && h("span.mono", {}, round.root)], ["bytes", round.blob && h("span.mono", {}, round.blob)],
+			["trace", round.root && h("span.mono", round.root)], ["bytes", round.blob && h("span.mono", round.blob)],
 		]));
 	return null;
 }
@@ -73,6 +73,6 @@ export async function show(view, [id]) {
 	about.classList.add("s12");
 	what?.classList.add("s12");
 	return { title: "Transaction", content: [
-		head(["Transaction ", h("span.mono", {}, transaction.txid.slice(0, 16))], null, h("a.chip", { href: `api/tx/${transaction.txid}` }, "JSON")),
-		h("div.grid", {}, about, what, inputs, outputs)] };
+		head(["Transaction ", h("span.mono", transaction.txid.slice(0, 16))], null, h("a.chip", { href: `api/tx/${transaction.txid}` }, "JSON")),
+		h("div.grid", about, what, inputs, outputs)] };
 }
