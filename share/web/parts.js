@@ -33,7 +33,7 @@ export class View {
 	}
 }
 
-const PAUSE = 400; // milliseconds at least between two looks at what changes all the time
+const PAUSE = 1000; // milliseconds at least between two looks at what changes all the time
 
 export function explain(error) {
 	if (error instanceof Failure && error.is_missing)
@@ -69,9 +69,9 @@ export function panel(view, { title, tools, span = "s12", kinds = [], load, draw
 					return;
 				fill(body, explain(error));
 			}
+			body.removeAttribute("aria-busy");
 		} while (again && !view.signal.aborted);
 		working = false;
-		body.removeAttribute("aria-busy");
 	}
 	view.on(kinds, refresh);
 	section.ready = refresh();

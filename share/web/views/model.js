@@ -42,7 +42,7 @@ function how_to_have(model) {
 	return [
 		h("p.note", "The weights are whole and open. The node writes them, with their lineage, as files for transformers (safetensors) or " +
 			"llama.cpp (GGUF, with 32 or 8 bits a weight); a relative path lies in the folder exports of the chain's data:"),
-		h("pre.code", commands.join("\n")),
+		h("pre.code", { tabindex: 0 }, commands.join("\n")),
 		h("p.quiet.gap", `About ${bytes(model.parameters * 4)} with 32 bits, ${bytes(model.parameters * 1.06)} with 8.`),
 	];
 }
