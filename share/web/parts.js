@@ -45,11 +45,18 @@ export function card(title, ...content) {
 	return h("section.card", title && h("div.title", h("h2", title)), h("div.body", ...content));
 }
 
+// How many of twelve columns it takes: "s4". Nothing stays nothing.
+export function span(columns, section) {
+	if (section)
+		section.classList.add(columns);
+	return section;
+}
+
 // A card whose content is asked of the node. load() gives what draw() shows; upon an event of these kinds both happen
 // again, once at a time, and what was shown stays until then.
-export function panel(view, { title, tools, span = "s12", kinds = [], load, draw }) {
+export function panel(view, { title, tools, columns = "s12", kinds = [], load, draw }) {
 	const body = h("div.body", { "aria-busy": "true" }, h("p.note", "…"));
-	const section = h(`section.card.${span}`, title && h("div.title", h("h2", title), tools), body);
+	const section = h(`section.card.${columns}`, title && h("div.title", h("h2", title), tools), body);
 	let working = false, again = false;
 
 	async function refresh() {
@@ -205,7 +212,7 @@ export function digest_cells(hex, other) {
 // --- doing something again ---
 
 // A button that asks the node to execute something again, and what came of it: draw(answer, seconds).
-export function again_button(view, text, path, body, draw) {
+export function again_button(view, text, path, body, draw, shows_digest = true) {
 	const found = h("div.gap", { "aria-live": "polite" });
 	const button = h("button", { type: "button" }, text);
 
@@ -214,7 +221,7 @@ export function again_button(view, text, path, body, draw) {
 
 		button.disabled = true;
 		button.textContent = "Executing …";
-		fill(found, h("div.digest.waiting", Array.from({ length: 32 }, () => h("i"))));
+		fill(found, shows_digest && h("div.digest.waiting", Array.from({ length: 32 }, () => h("i"))));
 		try {
 			const answer = await post(path, body, view.signal);
 

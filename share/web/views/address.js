@@ -3,7 +3,7 @@
 import { get, path_of } from "../api.js";
 import { fill, h } from "../dom.js";
 import { amount, count, moment, plural } from "../format.js";
-import { block_link, card, dataset_link, explain, facts, head, table, tx_link, whole } from "../parts.js";
+import { block_link, card, dataset_link, explain, facts, head, span, table, tx_link, whole } from "../parts.js";
 import { say_incomplete } from "./people.js";
 
 const PAGE = 50;
@@ -62,12 +62,8 @@ export async function show(view, [address]) {
 		found.datasets.slice(0, DATASETS).map((number) => h("span.chip", dataset_link(number)))));
 	const moved = h("section.card.s12", h("div.title", h("h2", `Transactions · ${count(found.txs)}`)), body, more);
 
-	has.classList.add("s7");
-	gave.classList.add("s5");
-	if (owns)
-		owns.classList.add("s12");
 	return { title: "Address", content: [
 		head(["Address ", h("span.mono", `${address.slice(0, 12)}…${address.slice(-6)}`)], null,
 			h("a.chip", { href: `api/${path_of("address", address)}` }, "JSON")),
-		h("div.grid", has, gave, owns, moved)] };
+		h("div.grid", span("s7", has), span("s5", gave), span("s12", owns), moved)] };
 }

@@ -3,7 +3,7 @@
 import { post } from "../api.js";
 import { fill, h } from "../dom.js";
 import { count, duration } from "../format.js";
-import { block_link, card, explain, head } from "../parts.js";
+import { again_button, card, explain, head, span } from "../parts.js";
 
 const BYTES = 300;
 
@@ -32,7 +32,8 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 
 	async function ask(event) {
 		const start = performance.now();
-		const body = { prompt: prompt.value, bytes: Number(length.input.value), temperature: Number(warmth.input.value) };
+		const body = { prompt: prompt.value, bytes: Number(length.input.value), temperature: Number(warmth.input.value),
+			receipt: true };
 
 		event.preventDefault();
 		if (seed.input.value !== "")
@@ -48,7 +49,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 
 			fill(text, answer.prompt, h("em", answer.text));
 			prompt.value = answer.prompt + answer.text;
-			fill(about, chips(answer, body, seconds));
+			fill(about, chips(answer, body, seconds), answer.receipt && receipt_of(view, answer));
 		} catch (error) {
 			if (!view.signal.aborted)
 				fill(about, explain(error));
@@ -76,9 +77,60 @@ function chips(answer, asked, seconds) {
 	].map((words) => h("span.chip", words));
 }
 
+// --- receipts ---
+
+// What somebody needs to follow the text elsewhere.
+const slip_of = (answer) => ({ receipt: answer.receipt, prompt: answer.prompt, output: answer.hex });
+
+function draw_verdict(verdict, seconds) {
+	if (verdict.valid)
+		return h("p.note.good", `Signed, and written by that very model: followed here in ${duration(seconds)}.`);
+	return h("p.note.bad", verdict.wrong, verdict.fraud && " Whoever holds the key of this receipt has lied.",
+		verdict.expected && ` After ${count(verdict.agreed_bytes)} bytes it says ${verdict.stated}, the model ${verdict.expected}.`);
+}
+
+// A chip that opens: the receipt, to be copied, and followed here.
+function receipt_of(view, answer) {
+	const slip = slip_of(answer), text = JSON.stringify(slip, null, 1);
+	const { button, found } = again_button(view, "Follow it here", "verify", slip, draw_verdict, false);
+	const copy = h("button", { type: "button" }, "Copy");
+
+	copy.addEventListener("click", async () => {
+		await navigator.clipboard.writeText(text);
+		copy.textContent = "Copied";
+	});
+	return h("details.receipt", h("summary.chip.good", "receipt: anyone can re-run this"),
+		h("pre.code", { tabindex: 0 }, text), h("div.row.gap", button, copy), found);
+}
+
+// Somebody else's, pasted.
+function receipt_form(view) {
+	const slip = h("textarea.mono", { rows: 4, spellcheck: "false", required: true, "aria-label": "the receipt, with prompt and output",
+		placeholder: '{"receipt": {…}, "prompt": "…", "output": "hex"}' });
+	const found = h("div.gap", { "aria-live": "polite" });
+	const form = h("form", slip, h("div.controls", h("button", { type: "submit" }, "Follow it here")), found);
+
+	form.addEventListener("submit", async (event) => {
+		const start = performance.now();
+
+		event.preventDefault();
+		fill(found, h("p.note", "…"));
+		try {
+			const verdict = await post("verify", JSON.parse(slip.value), view.signal);
+
+			fill(found, draw_verdict(verdict, (performance.now() - start) / 1000));
+		} catch (error) {
+			if (!view.signal.aborted)
+				fill(found, explain(error));
+		}
+	});
+	return form;
+}
+
 export async function show(view) {
 	return { title: "Ask", content: [
 		head("Ask it", "The present model continues what you write, byte by byte, on this machine. It is as good as what the chain has taught " +
 			"it so far."),
-		card(null, ask_form(view))] };
+		h("div.grid", span("s12", card(null, ask_form(view))), span("s12", card("Check a receipt", h("p.quiet", "A receipt says which node wrote what with " +
+			"which model. Paste one as it is copied here: this node follows the text with that model."), receipt_form(view))))] };
 }

@@ -3,7 +3,7 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { age, amount, bytes, change, count, duration, moment, nats, plural, share } from "../format.js";
-import { address_link, again_button, block_link, card, dataset_link, effect, facts, head, proof_link, swatch, table, tx_link,
+import { address_link, again_button, block_link, card, dataset_link, effect, facts, head, proof_link, span, swatch, table, tx_link,
 	whole } from "../parts.js";
 import { kind_of } from "./tx.js";
 
@@ -130,10 +130,4 @@ export async function show(view, [id]) {
 			span("s12", payments_of(block)),
 			span("s12", card(`Transactions · ${count(block.nTx)}`, transactions_of(block)))),
 	] };
-}
-
-function span(columns, section) {
-	if (section)
-		section.classList.add(columns);
-	return section;
 }

@@ -3,7 +3,7 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { amount, bytes, count, nats, plural } from "../format.js";
-import { address_link, block_link, card, colour, effect, facts, head, spark, swatch, table, tx_link, whole } from "../parts.js";
+import { address_link, block_link, card, colour, effect, facts, head, span, spark, swatch, table, tx_link, whole } from "../parts.js";
 
 const POINTS = 160;
 const FEW = 16; // for a picture in a table
@@ -60,10 +60,7 @@ export async function show(view, [number]) {
 	]);
 	const draws = card("Its last draws: what each did to the loss", table(DRAWS, data.last_draws ?? [], { empty: "None yet." }));
 
-	about.classList.add("s7");
-	worth.classList.add("s5");
-	draws.classList.add("s12");
 	return { title: data.title, content: [
 		head([swatch(data.number), h("span", data.title)], `Dataset ${data.number}`, h("a.chip", { href: `api/dataset/${data.number}` }, "JSON")),
-		h("div.grid", about, worth, draws)] };
+		h("div.grid", span("s7", about), span("s5", worth), span("s12", draws))] };
 }

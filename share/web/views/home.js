@@ -5,7 +5,7 @@ import { curve_card } from "../charts.js";
 import { fill, h } from "../dom.js";
 import { amount, bytes, count, duration, large, nats, plural, short } from "../format.js";
 import { address_link, again_button, audited_proof, bar, block_link, card, dataset_link, digest_cells, get_panel, panel, proof_link,
-	round_link, spark, table } from "../parts.js";
+	round_link, span, spark, table } from "../parts.js";
 import { ask_form } from "./ask.js";
 import { phases, seat_grid } from "./round.js";
 import { series_spark } from "./dataset.js";
@@ -126,7 +126,7 @@ const data_columns = (view) => [
 function newest_proof(view) {
 	let touched = false;
 
-	const section = panel(view, { title: "Newest proof", span: "s12", kinds: [], load: async () => {
+	const section = panel(view, { title: "Newest proof", columns: "s12", kinds: [], load: async () => {
 		const [tip] = await get("blocks?count=1", view.signal);
 
 		return get(`block/${tip.hash}`, view.signal);
@@ -155,16 +155,16 @@ export async function show(view) {
 
 	view.on(["block", "proof", "tx", "run", "model"], () => { summary_asked = null; });
 	const people = get_panel(view, `contributors?count=${PEOPLE}`, {
-		title: h("a", { href: "#/people" }, "People and machines"), span: "s5", kinds: ["block"],
+		title: h("a", { href: "#/people" }, "People and machines"), columns: "s5", kinds: ["block"],
 		draw: (found) => [table(PEOPLE_SHORT, found.contributors, { empty: "Nobody has earned anything yet." }), say_incomplete(found)],
 	});
 	const data = get_panel(view, "datasets?count=200", {
-		title: h("a", { href: "#/data" }, "Data that taught it"), span: "s7", kinds: ["block"],
+		title: h("a", { href: "#/data" }, "Data that taught it"), columns: "s7", kinds: ["block"],
 		tools: h("div.tools", h("a.small.link", { href: "#/contribute" }, "contribute a file")),
 		draw: (list) => table(data_columns(view), list.sort((a, b) => b.total_draws - a.total_draws).slice(0, DATASETS)),
 	});
 	const round = panel(view, {
-		title: "Round", span: "s4", kinds: ["block", "run"],
+		title: "Round", columns: "s4", kinds: ["block", "run"],
 		load: () => Promise.all([summary(), get(`rounds?count=${ROUNDS}`, view.signal)]),
 		draw: ([whole, rounds]) => {
 			if (whole.round)
@@ -176,9 +176,9 @@ export async function show(view) {
 	return { title: "", content: [
 		h("h1.unseen", "The chain and its model"),
 		h("div.grid",
-			panel(view, { title: h("a", { href: "#/model" }, "The model"), span: "s5", kinds: ["block"],
+			panel(view, { title: h("a", { href: "#/model" }, "The model"), columns: "s5", kinds: ["block"],
 				load: () => load_model(view, summary), draw: ([whole, curve]) => draw_model(whole, curve) }),
-			card_of_asking(view)),
+			span("s7", card_of_asking(view))),
 		strip_of(view, summary),
 		h("div.grid", curve_card(view), round, data, people, newest_proof(view)),
 	] };
@@ -187,7 +187,6 @@ export async function show(view) {
 function card_of_asking(view) {
 	const section = card(h("a", { href: "#/ask" }, "Ask it"), ask_form(view, { bytes: 160, compact: true }));
 
-	section.classList.add("s7");
 	section.querySelector(".body").classList.add("fill");
 	return section;
 }

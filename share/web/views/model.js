@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { curve_card } from "../charts.js";
 import { h } from "../dom.js";
 import { bytes, count, large, plural, share } from "../format.js";
-import { address_link, block_link, card, colour, dataset_link, facts, head, table, whole } from "../parts.js";
+import { address_link, block_link, card, colour, dataset_link, facts, head, span, table, whole } from "../parts.js";
 
 const DATASETS = 1000;
 
@@ -71,12 +71,8 @@ export async function show(view) {
 	const licences = card("Licences of its data", table(LICENCES, licences_of(model.data)));
 	const having = card("Have it", how_to_have(model));
 
-	sizes.classList.add("s5");
-	where.classList.add("s7");
-	lineage.classList.add("s12");
-	licences.classList.add("s5");
-	having.classList.add("s7");
 	return { title: "Model", content: [
 		head("The model", null, h("a.chip", { href: "#/ask" }, "Ask it"), h("a.chip", { href: "api/model" }, "JSON")),
-		h("div.grid", sizes, where, curve_card(view, "s12"), lineage, licences, having)] };
+		h("div.grid", span("s5", sizes), span("s7", where), curve_card(view, "s12"), span("s12", lineage), span("s5", licences),
+			span("s7", having))] };
 }

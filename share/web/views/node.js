@@ -65,7 +65,7 @@ function draw_waiting(waiting) {
 }
 
 export async function show(view) {
-	const part = (path, title, span, kinds, draw) => get_panel(view, path, { title, span, kinds, draw });
+	const part = (path, title, columns, kinds, draw) => get_panel(view, path, { title, columns, kinds, draw });
 
 	return { title: "Node", content: [
 		head("This node", null, h("a.chip", { href: "api/mining" }, "JSON")),

@@ -3,7 +3,7 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { age, amount, count, moment } from "../format.js";
-import { address_link, again_button, audited_proof, block_link, card, dataset_link, digest_cells, facts, head, whole } from "../parts.js";
+import { address_link, again_button, audited_proof, block_link, card, dataset_link, digest_cells, facts, head, span, whole } from "../parts.js";
 
 export async function show(view, [id]) {
 	const proof = await get(path_of("proof", id), view.signal);
@@ -28,17 +28,10 @@ export async function show(view, [id]) {
 		["ticket", h("span.mono", proof.ticket)],
 	]));
 
-	left.classList.add("s7");
-	right.classList.add("s5");
 	return { title: "Proof", content: [
 		head(["Proof ", h("span.mono", proof.id.slice(0, 16))], null, h("a.chip", { href: `api/proof/${proof.id}` }, "JSON")),
-		h("div.grid", left, right, span_all(card("The digest of what came out", h("dl",
+		h("div.grid", span("s7", left), span("s5", right), span("s12", card("The digest of what came out", h("dl",
 			h("dt", "stated"), h("dd", whole(proof.digest))), digest_cells(proof.digest),
 		h("div.row.gap", button, h("span.quiet", "This node has executed it before it took the block. See for yourself.")), found))),
 	] };
-}
-
-function span_all(section) {
-	section.classList.add("s12");
-	return section;
 }

@@ -94,7 +94,7 @@ function seat_columns(round) {
 export async function show(view, [base, seat]) {
 	const path = path_of("round", base);
 	const chosen = h("div.s12", { hidden: true });
-	const shown = get_panel(view, path, { span: "s12", kinds: ["block", "run"], draw: (round) => {
+	const shown = get_panel(view, path, { columns: "s12", kinds: ["block", "run"], draw: (round) => {
 		const found = round.seats.find((one) => String(one.height) === seat);
 
 		if (found && chosen.hidden) {

@@ -3,7 +3,7 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { amount, bytes, count } from "../format.js";
-import { address_link, block_link, card, facts, head, table, tx_link, whole } from "../parts.js";
+import { address_link, block_link, card, facts, head, span, table, tx_link, whole } from "../parts.js";
 
 const contribution_of = (transaction) => transaction.vout.find((output) => output.scriptPubKey.contribution)?.scriptPubKey.contribution;
 const commitment_of = (transaction) => transaction.vout.find((output) => output.scriptPubKey.commitment)?.scriptPubKey.commitment;
@@ -68,11 +68,7 @@ export async function show(view, [id]) {
 		["size", `${bytes(transaction.size)}, ${count(transaction.vsize)} virtual`],
 	]));
 
-	inputs.classList.add("s4");
-	outputs.classList.add("s8");
-	about.classList.add("s12");
-	what?.classList.add("s12");
 	return { title: "Transaction", content: [
 		head(["Transaction ", h("span.mono", transaction.txid.slice(0, 16))], null, h("a.chip", { href: `api/tx/${transaction.txid}` }, "JSON")),
-		h("div.grid", about, what, inputs, outputs)] };
+		h("div.grid", span("s12", about), span("s12", what), span("s4", inputs), span("s8", outputs))] };
 }

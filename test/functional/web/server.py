@@ -188,6 +188,10 @@ def actions():
                                    ("generate", {"bytes": "5e9"}, 400), ("stop", {}, 405), ("chain", {}, 405), ("contribute", {}, 401),
                                    ("generate", {"prompt": "a" * 140000}, 413)):
             tap.equal(page.post("/api/" + path, body).status, status, f"status of /api/{path} with {str(body)[:80]}")
+        wrote = json.loads(page.post("/api/generate", {"prompt": "a", "bytes": 5, "receipt": True}).body)
+        slip = {"receipt": wrote["receipt"], "prompt": "a", "output": wrote["hex"]}
+        tap.equal(page.post("/api/verify", slip).json()["valid"], True, "a receipt that is followed")
+        tap.equal(page.post("/api/verify", {**slip, "prompt": "b"}).json()["valid"], False, "a receipt of another prompt")
         body = json.dumps({"bytes": 1}).encode()
         for headers, status in (({}, 415), ({"Content-Type": "text/plain"}, 415), ({"Content-Type": "application/jsonx"}, 415),
                                 ({"Content-Type": "application/json; charset=utf-8"}, 200),
