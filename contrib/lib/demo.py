@@ -63,12 +63,12 @@ class Node:
     def __init__(self, name, build, root, spec, *settings):
         self.name = name
         self.datadir = os.path.join(root, name)
-        self.port, self.rpc_port = free_ports(2)
+        self.port, self.rpc_port, self.web_port = free_ports(3)
         os.makedirs(self.datadir)
         # In a file, so that atelier-cli needs no more than -datadir to find the node.
         with open(os.path.join(self.datadir, "atelier.conf"), "w") as file:
             file.write("\n".join([f"chainspec={spec}", f"bind=127.0.0.1:{self.port}", f"rpcport={self.rpc_port}",
-                                  "printtoconsole=0", *settings, ""]))
+                                  f"webport={self.web_port}", "printtoconsole=0", *settings, ""]))
         self.output = open(os.path.join(self.datadir, "output.txt"), "w+b")
         self.process = subprocess.Popen([os.path.join(build, "atelierd"), f"-datadir={self.datadir}"],
                                         stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
@@ -368,6 +368,7 @@ class Demo:
 Both nodes go on running, with their files in {self.root}; mining is switched off. Talk to them like this:
 
     {miner} help
+    {miner} getpageaddress      what a browser on this machine shows it at
     {miner} setmining true
     {owner} getdataset 1
     {owner} getrounds

@@ -43,8 +43,8 @@ bool fuzz_seed(size_t index, struct buf *out)
 {
 	static const char *const texts[] = {
 		"POST / HTTP/1.1\nHost: x\nAuthorization: Basic eDp5\nContent-Length: 2\nConnection: close\n\n",
-		"GET /api/chain?a=b HTTP/1.1\nHost: [::1]:1\nOrigin: null\n"
-		"Sec-Fetch-Site: none\nIf-None-Match: \"1\"\n\n",
+		"GET /api/chain?a=b HTTP/1.1\nHost: [::1]:1\nOrigin: null\nIf-None-Match: \"1\"\n\n",
+		"HEAD / HTTP/1.1\nSec-Fetch-Site: none\nSec-Fetch-Mode: cors\nX-Atelier-Key: 1\nContent-Type: a\n\n",
 		"\nPOST /wallet/a HTTP/1.0\nConnection: keep-alive, x\nExpect: 100-continue\n\n",
 		"GET http://h/ HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 1\nContent-Length: 1\n\n",
 	};

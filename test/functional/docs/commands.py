@@ -91,7 +91,7 @@ def readme_node():
         place.program("../work/configure", f"for p in atelierd atelier-cli; do ln -s '{PROGRAMS}'/$p .; done")
         p2p, rpc = free_ports(2)
         write(os.path.join(place.home, ".atelier", "atelier.conf"),
-              f"[regtest]\nrpcport={rpc}\nbind=127.0.0.1:{p2p}\nthreads=1\n")
+              f"[regtest]\nrpcport={rpc}\nbind=127.0.0.1:{p2p}\nthreads=1\nweb=0\n")
         # Standard output is a pipe that the daemon holds too: reading it to the end waits until that is gone.
         output = place.paste(block("README.md", "./atelierd"))
         with open(os.path.join(node.root, "built"), encoding="ascii") as file:

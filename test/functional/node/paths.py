@@ -33,7 +33,7 @@ class Folder:
     def check_refused(self, *options, text=NO_FILE, chain=("-regtest",)):
         """The daemon ends by itself (where it waits for a pipe's other end, subprocess ends it), and says why."""
         start = [f"-datadir={self.node.datadir}", *chain, f"-bind={self.node.address}",
-                 f"-rpcport={self.node.rpc_port}", "-printtoconsole=0"]
+                 f"-rpcport={self.node.rpc_port}", "-web=0", "-printtoconsole=0"]
         done = subprocess.run([daemon_path(), *start, *options], stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=PATIENCE, check=False)
         tap.equal(done.returncode, 1, f"status with {options}: {done.stderr}")
@@ -110,7 +110,7 @@ def home():
         node.environment = {"HOME": node.root}
         shutil.move(node.datadir, at_home("moved"))
         node.arguments = lambda: [daemon_path(), "-datadir=~/moved", f"-bind={node.address}", f"-rpcport={node.rpc_port}",
-                                  "-printtoconsole=0", "-conf=~/conf", "-chainspec=~/spec.json"]
+                                  "-web=0", "-printtoconsole=0", "-conf=~/conf", "-chainspec=~/spec.json"]
         node.cookie = at_home("moved/ours/.cookie")
         write_spec(node.root)
         with open(at_home("conf"), "w", encoding="ascii") as file:
