@@ -18,6 +18,7 @@
 #include "http/credentials.h"
 #include "http/head.h"
 #include "http/listeners.h"
+#include "http/visitor.h"
 #include "util/descriptors.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -50,8 +51,7 @@ struct http_connection {
 	char *path, *query;                   /* of the request; NULL before they are known */
 	const struct http_endpoint *endpoint; /* whom it is for, from HTTP_STAGE_BODY on */
 	struct http_exchange *exchange;       /* in HTTP_STAGE_BUSY and HTTP_STAGE_STREAM */
-	char host[64];
-	bool is_local;
+	struct visitor visitor;
 	struct http_connection *next, **link; /* the server's list, oldest first */
 };
 
@@ -134,6 +134,27 @@ static struct http_connection *server_find_expendable(const struct http_server *
 	return idle_connection;
 }
 
+/* Where everybody may ask, whoever is far away could take all places for long, by reading answers slowly: the oldest of
+ * them falls for somebody on this machine, who may be the operator. NULL: none, or credentials keep such out. */
+static struct http_connection *server_find_remote(const struct http_server *server)
+{
+	for (struct http_connection *connection = server->connections; connection != NULL && server->is_open;
+		connection = connection->next)
+		if (!connection->visitor.is_local)
+			return connection;
+	return NULL;
+}
+
+static size_t server_count_neighbours(const struct http_server *server, const struct visitor *visitor)
+{
+	size_t neighbours = 0;
+
+	for (const struct http_connection *connection = server->connections; connection != NULL;
+		connection = connection->next)
+		neighbours += visitor_is_neighbour(visitor, &connection->visitor);
+	return neighbours;
+}
+
 /* With all places taken by clients at work the next one waits outside. */
 static void server_on_admit(evutil_socket_t fd, short what, void *arg)
 {
@@ -141,7 +162,9 @@ static void server_on_admit(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	listeners_set_open(server->doors, server->count < server->most || server_find_expendable(server) != NULL);
+	listeners_set_open(server->doors,
+		server->count < server->most || server_find_expendable(server) != NULL ||
+			server_find_remote(server) != NULL);
 }
 
 /* Bytes of a stage: none is told of before `low` are there, and not many more are read. */
@@ -431,7 +454,7 @@ static bool server_is_authorized(struct http_connection *connection)
 		return false;
 	}
 	if (log_limit_allows(&connection->server->guesses))
-		log_warn("%s: wrong credentials from %s", connection->server->name, connection->host);
+		log_warn("%s: wrong credentials from %s", connection->server->name, connection->visitor.host);
 	event_add(connection->deadline, &server_refusal_delay);
 	server_set_stage(connection, HTTP_STAGE_REFUSED);
 	return false;
@@ -461,8 +484,7 @@ static struct http_request server_request_of(const struct http_connection *conne
 		.head = &connection->head,
 		.path = connection->path != NULL ? connection->path : "",
 		.query = connection->query != NULL ? connection->query : "",
-		.from = connection->host,
-		.is_local = connection->is_local,
+		.from = &connection->visitor,
 	};
 }
 
@@ -679,20 +701,16 @@ static void server_on_deadline(evutil_socket_t fd, short what, void *arg)
 		http_connection_free(connection);
 }
 
-static void http_connection_new(struct http_server *server, evutil_socket_t fd, const struct sockaddr *from)
+static void http_connection_new(struct http_server *server, evutil_socket_t fd, const struct visitor *visitor)
 {
 	struct http_connection *connection = mem_calloc(1, sizeof *connection);
-	const void *client_ip = from->sa_family == AF_INET6 ?
-		(const void *)&((const struct sockaddr_in6 *)from)->sin6_addr :
-		(const void *)&((const struct sockaddr_in *)from)->sin_addr;
 
 	connection->server = server;
 	connection->link = server->last;
 	*connection->link = connection;
 	server->last = &connection->next;
 	server->count++;
-	evutil_inet_ntop(from->sa_family, client_ip, connection->host, sizeof connection->host);
-	connection->is_local = strncmp(connection->host, "127.", 4) == 0 || strcmp(connection->host, "::1") == 0;
+	connection->visitor = *visitor;
 	connection->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
 	connection->deadline = mem_check(evtimer_new(server->base, server_on_deadline, connection));
 	bufferevent_setcb(connection->wire, server_on_read, server_on_write, server_on_event, connection);
@@ -706,11 +724,14 @@ static void http_connection_new(struct http_server *server, evutil_socket_t fd, 
 static void server_on_entered(void *context, evutil_socket_t fd, const struct sockaddr *from)
 {
 	struct http_server *server = context;
-	bool full = server->count >= server->most;
+	const struct visitor visitor = visitor_of(from);
+	bool full = server->count >= server->most, is_far = server->is_open && !visitor.is_local;
 	struct http_connection *first = full ? server_find_expendable(server) : NULL;
 
+	if (full && first == NULL && !is_far)
+		first = server_find_remote(server);
 	/* Some versions of libevent accept what was in the queue when the doors were closed. */
-	if (full && first == NULL) {
+	if ((full && first == NULL) || (is_far && server_count_neighbours(server, &visitor) >= HTTP_PER_GROUP)) {
 		evutil_closesocket(fd);
 		return;
 	}
@@ -718,10 +739,10 @@ static void server_on_entered(void *context, evutil_socket_t fd, const struct so
 		if (!first->trusted && log_limit_allows(&server->full))
 			log_warn("%s: all %zu connections are taken; the oldest that has asked for nothing yet, from "
 				 "%s, is closed",
-				server->name, server->most, first->host);
+				server->name, server->most, first->visitor.host);
 		http_connection_free(first);
 	}
-	http_connection_new(server, fd, from);
+	http_connection_new(server, fd, &visitor);
 	if (server->count >= server->most)
 		listeners_set_open(server->doors, false);
 }

@@ -8,7 +8,8 @@
  * Strangers can fill neither memory nor the log, nor take all descriptors. A bounded number of connections is held;
  * when all places are taken the oldest that has shown no credentials is closed for the next, or else the oldest without
  * a request; and where all wait for answers, nobody is let in until one has his. Who has not sent the head of a request
- * in time is hung up on.
+ * in time is hung up on. Where no credentials are asked for, who has sent one counts as known; but a group that is not
+ * of this machine has at most HTTP_PER_GROUP places, and gives way to who is, whatever it waits for.
  *
  * Everything is on the loop's thread. */
 #ifndef ATELIER_HTTP_SERVER_H
@@ -19,10 +20,11 @@
 #include <stdint.h>
 
 #include "http/head.h"
+#include "http/visitor.h"
 #include "util/buf.h"
 #include "util/error.h"
 
-enum { HTTP_TIMEOUT = 30 /* seconds */, HTTP_ENDPOINTS_MAX = 8 };
+enum { HTTP_TIMEOUT = 30 /* seconds */, HTTP_ENDPOINTS_MAX = 8, HTTP_PER_GROUP = 16 };
 
 struct event_base;
 struct http_server;
@@ -35,9 +37,8 @@ struct http_request {
 	const struct http_head *head;
 	const char *path;  /* of the address, as it was sent: %20 is not decoded; "" where an address has none */
 	const char *query; /* what follows its ?, as it was sent; "" where nothing does */
-	const char *from;  /* the client's address */
-	bool is_local;     /* which is one of this machine's loopback */
-	const char *body;  /* not terminated */
+	const struct visitor *from;
+	const char *body; /* not terminated */
 	size_t size;
 };
 

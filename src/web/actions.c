@@ -17,8 +17,8 @@ struct action {
 	struct http_exchange *exchange;
 	const struct route *route;
 	json_t *params;
-	char *wallet;  /* or NULL */
-	char from[64]; /* whose turn it takes */
+	char *wallet;        /* or NULL */
+	struct visitor from; /* whose turn it takes */
 	bool is_running;
 	struct action *next;
 };
@@ -99,7 +99,7 @@ static struct action *actions_next(const struct actions *actions)
 		action = action->next) {
 		const struct action *other = actions->first;
 
-		while (other != NULL && !(action_works(other) && strcmp(other->from, action->from) == 0))
+		while (other != NULL && !(action_works(other) && visitor_is_neighbour(&other->from, &action->from)))
 			other = other->next;
 		if (!action->is_running && other == NULL)
 			return action;
@@ -129,13 +129,16 @@ static void actions_start(struct actions *actions)
 	actions->is_starting = false;
 }
 
-static size_t actions_waiting(const struct actions *actions)
+/* Whether one more of his may wait. */
+static bool actions_has_room(const struct actions *actions, const struct visitor *from)
 {
-	size_t waiting = 0;
+	size_t waiting = 0, neighbours = 0;
 
-	for (const struct action *action = actions->first; action != NULL; action = action->next)
+	for (const struct action *action = actions->first; action != NULL; action = action->next) {
 		waiting += !action->is_running;
-	return waiting;
+		neighbours += !action->is_running && visitor_is_neighbour(&action->from, from);
+	}
+	return waiting < ACTIONS_WAITING && (from->is_local || neighbours < ACTIONS_PER_GROUP);
 }
 
 static void actions_put_last(struct actions *actions, struct action *action)
@@ -210,7 +213,7 @@ static void actions_take(struct actions *actions, const struct http_request *req
 	struct action *action = mem_calloc(1, sizeof *action);
 
 	*action = (struct action){ .actions = actions, .exchange = exchange, .route = route, .params = params };
-	snprintf(action->from, sizeof action->from, "%s", request->from);
+	action->from = *request->from;
 	actions_put_last(actions, action);
 	if (route->flags & ROUTE_KEY) {
 		action->wallet = actions_take_wallet(params);
@@ -232,7 +235,7 @@ void actions_handle(void *context, const struct http_request *request, struct ht
 		answer_refuse(exchange, 400, err.text);
 	} else if (is_work && !actions_is_modest(params)) {
 		answer_refuse(exchange, 400, "So long a text is for who asks JSON-RPC");
-	} else if (is_work && actions_waiting(actions) >= ACTIONS_WAITING) {
+	} else if (is_work && !actions_has_room(actions, request->from)) {
 		answer_refuse(exchange, 429, "Too many wait already");
 	} else if (route->flags & ROUTE_BLOCK && !api_resolve_block(actions->chain, params)) {
 		answer_refuse(exchange, 404, "Block height out of range");

@@ -1,9 +1,10 @@
 /* POST below /api/: what the page lets people do (doc/rest.md). The body is a JSON object, a call's arguments by name;
  * the answer is that of a GET.
  *
- * Work (executing again, text) everybody may have done who reaches the page, within limits: one thing at a time for an
- * address, ACTIONS_RUNNING in all; ACTIONS_WAITING more wait for their turns in the order in which they came, and who
- * comes then gets 429. What touches a wallet is for who has the page's key (web/key.h), and is done at once. */
+ * Work (executing again, text) everybody may have done who reaches the page, within limits: one thing at a time for a
+ * group of addresses (http/visitor.h), ACTIONS_RUNNING in all. ACTIONS_WAITING more wait for their turns in the order
+ * in which they came, ACTIONS_PER_GROUP of a group that is not of this machine; who comes then gets 429. What touches a
+ * wallet is for who has the page's key (web/key.h), and is done at once. */
 #ifndef ATELIER_WEB_ACTIONS_H
 #define ATELIER_WEB_ACTIONS_H
 
@@ -16,6 +17,7 @@
 enum {
 	ACTIONS_RUNNING = 4,
 	ACTIONS_WAITING = 16,
+	ACTIONS_PER_GROUP = 4,
 	ACTIONS_TEXT_MAX = 2048,             /* bytes to be generated */
 	ACTIONS_BODY_MAX = 128 << 10,        /* bytes */
 	ACTIONS_KEY_BODY_MAX = RPC_BODY_MAX, /* with the key: what is contributed comes in it */

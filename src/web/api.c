@@ -158,7 +158,7 @@ static char *api_cache_name(const struct http_request *request, const struct rou
 	buf_put_text(&name, request->path);
 	buf_put_text(&name, "?");
 	buf_put_text(&name, request->query);
-	if (route->flags & ROUTE_PEERS && request->is_local)
+	if (route->flags & ROUTE_PEERS && request->from->is_local)
 		buf_put_text(&name, " local");
 	return buf_take_text(&name);
 }
@@ -189,7 +189,7 @@ static void api_call_begin(struct api *api, const struct http_request *request, 
 		.api = api,
 		.exchange = exchange,
 		.route = route,
-		.is_local = request->is_local,
+		.is_local = request->from->is_local,
 		.known = known != NULL ? mem_strdup(known) : NULL,
 		.name = name,
 		.stamp = api_stamp(api, route),

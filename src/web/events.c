@@ -16,8 +16,7 @@ static const struct timeval events_gather = { 0, 200000 }, events_second = { 1, 
 
 struct events_listener {
 	struct http_exchange *exchange;
-	bool is_local;
-	char from[64];
+	struct visitor from;
 };
 
 struct events {
@@ -159,14 +158,14 @@ static void events_on_beat(evutil_socket_t fd, short what, void *arg)
 
 static bool events_has_room(struct events *events, const struct http_request *request)
 {
-	size_t of_address = 0;
+	size_t neighbours = 0;
 
 	for (size_t i = events->count; i-- > 0;)
 		if (!http_server_is_heard(events->listeners[i].exchange))
 			events_drop(events, i);
 	for (size_t i = 0; i < events->count; i++)
-		of_address += strcmp(events->listeners[i].from, request->from) == 0;
-	return events->count < EVENTS_LISTENERS && (request->is_local || of_address < EVENTS_PER_ADDRESS);
+		neighbours += visitor_is_neighbour(&events->listeners[i].from, request->from);
+	return events->count < EVENTS_LISTENERS && (request->from->is_local || neighbours < EVENTS_PER_GROUP);
 }
 
 static void events_listen(struct events *events, const struct http_request *request, struct http_exchange *exchange)
@@ -190,8 +189,7 @@ static void events_listen(struct events *events, const struct http_request *requ
 		buf_put(&first, events->told[kind].data, events->told[kind].size);
 	}
 	listener = &events->listeners[events->count++];
-	*listener = (struct events_listener){ .exchange = exchange, .is_local = request->is_local };
-	snprintf(listener->from, sizeof listener->from, "%s", request->from);
+	*listener = (struct events_listener){ .exchange = exchange, .from = *request->from };
 	http_server_begin(exchange, &head);
 	http_server_push(exchange, first.data, first.size);
 	buf_clear(&first);

@@ -10,8 +10,8 @@
  * wants to know more fetches it. `change` counts what came and went, since that may leave the other numbers as they
  * were. Every 15 seconds without another comes an empty line, by which both sides find out that the other has gone.
  *
- * At most EVENTS_LISTENERS are there at a time, of them EVENTS_PER_ADDRESS of an address that is not this machine's
- * own; who comes then gets 503. What waits for one who does not read is bounded (http/server.h). */
+ * At most EVENTS_LISTENERS are there at a time, of them EVENTS_PER_GROUP of a group (http/visitor.h) that is not of
+ * this machine; who comes then gets 503. What waits for one who does not read is bounded (http/server.h). */
 #ifndef ATELIER_WEB_EVENTS_H
 #define ATELIER_WEB_EVENTS_H
 
@@ -19,7 +19,7 @@
 #include "http/server.h"
 #include "work/runner.h"
 
-enum { EVENTS_LISTENERS = 32, EVENTS_PER_ADDRESS = 4 };
+enum { EVENTS_LISTENERS = 32, EVENTS_PER_GROUP = 4 };
 
 struct events;
 struct event_base;

@@ -223,9 +223,9 @@ def turns():
         for connection in waiting:
             connection.close()
         # What is at work and what waits when the node ends is over with it.
-        for _ in range(3):
+        for path, body in (("generate", {"bytes": 2048}), ("audit/block", {"blockhash": 1})) * 2:
             waiting.append(page.connect())
-            waiting[-1].request("POST", "/api/generate", body, {"Content-Type": "application/json"})
+            waiting[-1].request("POST", "/api/" + path, json.dumps(body), {"Content-Type": "application/json"})
         node.stop()
 
 

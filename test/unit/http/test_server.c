@@ -457,7 +457,7 @@ static void answer_first(void *context, const struct http_request *request, stru
 	struct http_answer answer = { .status = 200, .type = "text/plain", .fields = "A: b\r\n" };
 
 	(void)context;
-	assert_true(request->is_local);
+	assert_true(request->from->is_local);
 	buf_put_text(&answer.body, request->query);
 	http_server_answer(exchange, &answer);
 }
@@ -471,6 +471,85 @@ static int admits(void *context, const struct http_request *request)
 {
 	(void)context;
 	return strcmp(request->query, "no") == 0 ? 403 : 0;
+}
+
+/* Whoever connects is taken to be of this group, far away; 0: he is what he is. */
+static uint8_t far_group;
+
+struct visitor __real_visitor_of(const struct sockaddr *from);
+struct visitor __wrap_visitor_of(const struct sockaddr *from);
+
+struct visitor __wrap_visitor_of(const struct sockaddr *from)
+{
+	struct visitor visitor = __real_visitor_of(from);
+
+	if (far_group != 0) {
+		visitor.is_local = false;
+		memset(visitor.group, far_group, sizeof visitor.group);
+	}
+	return visitor;
+}
+
+static void handle_later(void *context, const struct http_request *request, struct http_exchange *exchange)
+{
+	(void)request;
+	waiting = exchange;
+	event_base_loopbreak(context);
+}
+
+/* Asks from a group, and waits in vain for an answer. */
+static int ask_from(struct place *f, uint8_t group, struct http_exchange **exchange)
+{
+	int fd;
+
+	far_group = group;
+	fd = raw_connect(f, "GET /b HTTP/1.1\r\n\r\n");
+	event_base_dispatch(f->base);
+	*exchange = waiting;
+	return fd;
+}
+
+/* Where everybody may ask, a group that is far away has so many places, and gives way to who is on this machine. */
+static void test_far_groups(void **state)
+{
+	enum { PLACES = HTTP_PER_GROUP + 2 };
+	static const char *const loopback[] = { "127.0.0.1" };
+	struct place *f = *state;
+	const struct http_endpoint endpoint = { "GET", is_b, 0, handle_later, f->base };
+	const struct http_server_config config = {
+		.name = "Test",
+		.binds = loopback,
+		.bind_count = 1,
+		.port = f->port,
+		.is_open = true,
+		.connections = PLACES,
+		.endpoints = &endpoint,
+		.endpoint_count = 1,
+	};
+	struct http_exchange *exchanges[PLACES + 1];
+	int fds[PLACES + 1], one_more;
+
+	http_server_free(f->server);
+	f->server = http_server_new(f->base, &config, NULL);
+	for (int i = 0; i < HTTP_PER_GROUP; i++)
+		fds[i] = ask_from(f, 1, &exchanges[i]);
+	one_more = raw_connect(f, "GET /b HTTP/1.1\r\n\r\n");
+	raw_expect(f, one_more, NULL);
+	close(one_more);
+	/* Another group takes what is left; who is on this machine gets in still, and the first of the others goes. */
+	for (int i = HTTP_PER_GROUP; i < PLACES; i++)
+		fds[i] = ask_from(f, 2, &exchanges[i]);
+	one_more = raw_connect(f, "GET /b HTTP/1.1\r\n\r\n");
+	raw_expect(f, one_more, NULL);
+	close(one_more);
+	fds[PLACES] = ask_from(f, 0, &exchanges[PLACES]);
+	raw_expect(f, fds[0], NULL);
+	for (int i = 0; i <= PLACES; i++) {
+		answer_text(exchanges[i], "now", NULL, NULL);
+		if (i > 0)
+			raw_expect(f, fds[i], "now");
+		close(fds[i]);
+	}
 }
 
 static void test_endpoints(void **state)
@@ -605,6 +684,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stream, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stream_unheard, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endpoints, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_far_groups, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_waiting, setup, teardown),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
