@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "calls/explore/past.h"
 #include "util/mem.h"
 
 struct calls {
@@ -10,7 +11,6 @@ struct calls {
 	struct calls_contribute *contribute;
 	struct calls_submit *submit;
 	struct calls_rounds *rounds;
-	struct calls_curve *curve;
 	struct calls_model *model;
 };
 
@@ -28,6 +28,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	struct calls_parts *parts = &calls->parts;
 
 	*parts = *given;
+	parts->past = past_new(parts->chain);
 	calls_chain_add(table, parts->chain);
 	calls_tx_add(table, parts->chain);
 	calls_data_add(table, parts);
@@ -40,7 +41,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_audit_add(table, parts);
 	calls->rounds = calls_rounds_new(table, parts);
 	calls_summary_add(table, parts);
-	calls->curve = calls_curve_new(table, parts->chain);
+	calls_curve_add(table, parts);
 	calls_blocks_add(table, parts->chain);
 	calls_people_add(table, parts);
 	calls_search_add(table, parts->chain);
@@ -63,7 +64,7 @@ void calls_free(struct calls *calls)
 	calls_contribute_free(calls->contribute);
 	calls_submit_free(calls->submit);
 	calls_rounds_free(calls->rounds);
-	calls_curve_free(calls->curve);
+	past_free(calls->parts.past);
 	calls_model_free(calls->model);
 	free(calls);
 }

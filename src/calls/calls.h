@@ -33,6 +33,7 @@ struct calls_parts {
 	struct auditor *auditor;
 	struct runner *runner;
 	struct prober *prober;
+	struct past *past; /* the calls' own (calls/explore/past.h): NULL before calls_new */
 	struct writer *writer;
 	/* Asks for a key to be paid where no address was given; false with the error set if there is none to be had. */
 	bool (*new_key)(void *context, uint8_t key[32], struct errmsg *err);
@@ -61,6 +62,7 @@ void calls_network_add(struct rpc_table *table, struct net *net);
 void calls_training_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_mining_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_audit_add(struct rpc_table *table, struct calls_parts *parts);
+void calls_curve_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_blocks_add(struct rpc_table *table, struct chain *chain);
 void calls_people_add(struct rpc_table *table, struct calls_parts *parts);
 void calls_search_add(struct rpc_table *table, struct chain *chain);
@@ -89,11 +91,6 @@ struct calls_rounds;
 struct calls_rounds *calls_rounds_new(struct rpc_table *table, struct calls_parts *parts);
 void calls_rounds_close(struct calls_rounds *calls);
 void calls_rounds_free(struct calls_rounds *calls);
-
-/* getcurve, which keeps the losses of all blocks in memory. */
-struct calls_curve;
-struct calls_curve *calls_curve_new(struct rpc_table *table, struct chain *chain);
-void calls_curve_free(struct calls_curve *calls);
 
 /* exportmodel, as jobs of the queue. */
 struct calls_model;

@@ -75,6 +75,8 @@ static json_t *data_show_dataset(const struct chain *chain, size_t dataset_numbe
 	return dataset_shown;
 }
 
+enum { DATA_LIST_POINTS = 100, DATA_LIST_SERIES = 100 /* datasets that are listed with series */ };
+
 static const struct rpc_arg listdatasets_args[] = {
 	{ .name = "count", .type = RPC_INT, .fallback = "1000", .min = 1, .max = 100000, .help = "How many at most." },
 	{ .name = "skip",
@@ -83,6 +85,12 @@ static const struct rpc_arg listdatasets_args[] = {
 		.min = 0,
 		.max = UINT32_MAX,
 		.help = "Number to begin with." },
+	{ .name = "points",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = DATA_LIST_POINTS,
+		.help = "Show getdataset's series of each too, in so many points at most; 100 datasets then." },
 	{ 0 },
 };
 
@@ -92,10 +100,19 @@ static enum rpc_outcome call_listdatasets(struct rpc_request *data_request, void
 	size_t dataset_total = registry_count(chain_registry(data->chain));
 	size_t first_dataset = (size_t)rpc_int(data_request, "skip"),
 	       dataset_count = (size_t)rpc_int(data_request, "count");
+	const size_t points = (size_t)rpc_int(data_request, "points");
 	json_t *datasets = json_array();
 
-	for (size_t i = first_dataset; i < dataset_total && i - first_dataset < dataset_count; i++)
-		json_array_append_new(datasets, data_show_dataset(data->chain, i));
+	if (points > 0)
+		dataset_count = size_min(dataset_count, DATA_LIST_SERIES);
+	for (size_t i = first_dataset; i < dataset_total && i - first_dataset < dataset_count; i++) {
+		json_t *dataset_shown = data_show_dataset(data->chain, i);
+
+		if (points > 0)
+			json_object_set_new(dataset_shown, "series",
+				curve_show_dataset(data->chain, data->past, (uint32_t)i, points));
+		json_array_append_new(datasets, dataset_shown);
+	}
 	return rpc_reply(data_request, datasets);
 }
 
@@ -225,7 +242,7 @@ static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *
 	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(data->chain, (uint32_t)dataset_number));
 	if (rpc_int(data_request, "points") > 0)
 		json_object_set_new(dataset_shown, "series",
-			curve_show_dataset(data->chain, (uint32_t)dataset_number,
+			curve_show_dataset(data->chain, data->past, (uint32_t)dataset_number,
 				(size_t)rpc_int(data_request, "points")));
 	return rpc_reply(data_request, dataset_shown);
 }

@@ -24,7 +24,7 @@ static const struct route routes_all[] = {
 	{ "round", "getround", NULL, NULL, 0 },
 	{ "round/:base", "getround", NULL, NULL, 0 },
 	{ "runs", "getruns", NULL, NULL, 0 },
-	{ "datasets", "listdatasets", "{\"count\":100}", " count skip ", 0 },
+	{ "datasets", "listdatasets", "{\"count\":100}", " count skip points ", 0 },
 	{ "dataset/:dataset", "getdataset", NULL, " points ", 0 },
 	{ "model", "getmodelinfo", NULL, " count skip ", 0 },
 	{ "training", "gettraininginfo", NULL, NULL, 0 },

@@ -49,47 +49,7 @@ static void curve_show_places(json_t *shown, const struct chain *chain, const st
 	json_object_set_new(shown, "time", times);
 }
 
-/* --- the loss of each block --- */
-
-/* What a curve needs of a block, from its outcome, which takes longer to read: kept from call to call. */
-struct curve_block {
-	int32_t loss; /* of the model after it, in millionths of a nat; below 0: not known */
-	bool is_void, merges;
-};
-
-struct calls_curve {
-	struct chain *chain;
-	struct curve_block *blocks; /* by height; of genesis nothing */
-	size_t cap;
-	const struct index_entry *last; /* the highest that is there; connected once, so that it is never forgotten */
-};
-
-/* What is no more on the active chain goes, and what is new there comes. */
-static void curve_follow(struct calls_curve *calls)
-{
-	const uint32_t tip_height = chain_tip(calls->chain)->height;
-
-	while (!chain_is_active(calls->chain, calls->last))
-		calls->last = calls->last->parent;
-	if (calls->cap <= tip_height) {
-		calls->cap = (size_t)tip_height + tip_height / 2 + 64;
-		calls->blocks = mem_realloc(calls->blocks, calls->cap * sizeof *calls->blocks);
-	}
-	while (calls->last->height < tip_height) {
-		struct block_outcome outcome;
-		int64_t loss;
-
-		calls->last = chain_at(calls->chain, calls->last->height + 1);
-		loss = show_micro_loss_after(chain_outcome(calls->last, &outcome));
-		calls->blocks[calls->last->height] = (struct curve_block){
-			.loss = loss > INT32_MAX ? -1 : (int32_t)loss,
-			.is_void = outcome.outcome.is_void,
-			.merges = outcome.merge.seats > 0,
-		};
-	}
-}
-
-/* --- thinned --- */
+/* --- the loss --- */
 
 struct curve_loss {
 	int32_t last, least, most; /* millionths of a nat; below 0: of no block of the point is it known */
@@ -119,10 +79,10 @@ static json_t *curve_show_merge(const struct chain *chain, const struct index_en
 }
 
 /* Blocks come descending, so the first of a point is its last. */
-static void curve_add_block(struct curve *curve, const struct calls_curve *calls, uint32_t height)
+static void curve_add_block(struct curve *curve, const struct chain *chain, const struct past_block *block,
+	uint32_t height)
 {
 	struct curve_loss *point = &curve->points[curve_point(&curve->range, height)];
-	const struct curve_block *block = &calls->blocks[height];
 	const int32_t loss = block->loss;
 
 	if (loss >= 0 && point->last < 0)
@@ -134,7 +94,7 @@ static void curve_add_block(struct curve *curve, const struct calls_curve *calls
 	if (block->is_void && curve->void_count++ < curve->range.points)
 		json_array_append_new(curve->voids, json_integer(height));
 	if (block->merges && curve->merge_count++ < curve->range.points)
-		json_array_append_new(curve->merges, curve_show_merge(calls->chain, chain_at(calls->chain, height)));
+		json_array_append_new(curve->merges, curve_show_merge(chain, chain_at(chain, height)));
 }
 
 static json_t *curve_show_losses(const struct chain *chain, const struct curve *curve)
@@ -178,19 +138,19 @@ static const struct rpc_arg getcurve_args[] = {
 
 static enum rpc_outcome call_getcurve(struct rpc_request *curve_request, void *context)
 {
-	struct calls_curve *calls = context;
-	const uint32_t tip_height = chain_tip(calls->chain)->height;
+	struct calls_parts *parts = context;
+	const uint32_t tip_height = chain_tip(parts->chain)->height;
 	const uint32_t from = (uint32_t)rpc_int(curve_request, "from"),
 		       to = rpc_has(curve_request, "to") ?
 		(uint32_t)size_min((size_t)rpc_int(curve_request, "to"), tip_height) :
 		tip_height;
+	const struct past_block *blocks = past_blocks(parts->past);
 	struct curve curve = { .merge_count = 0 };
 	json_t *shown;
 
 	if (from > to)
 		return rpc_fail(curve_request, RPC_INVALID_PARAMETER, "There are no blocks from %u to %u",
 			(unsigned)from, (unsigned)to);
-	curve_follow(calls);
 	curve.range = curve_range_of(from, to, (size_t)rpc_int(curve_request, "points"));
 	curve.merges = json_array();
 	curve.voids = json_array();
@@ -198,8 +158,8 @@ static enum rpc_outcome call_getcurve(struct rpc_request *curve_request, void *c
 	for (size_t point = 0; point < curve.range.points; point++)
 		curve.points[point] = (struct curve_loss){ -1, -1, -1 };
 	for (uint32_t height = to; height >= from; height--)
-		curve_add_block(&curve, calls, height);
-	shown = curve_show_losses(calls->chain, &curve);
+		curve_add_block(&curve, parts->chain, &blocks[height], height);
+	shown = curve_show_losses(parts->chain, &curve);
 	free(curve.points);
 	return rpc_reply(curve_request, shown);
 }
@@ -262,20 +222,23 @@ static void curve_show_draws(json_t *shown, const struct curve_range *range, con
 	json_object_set_new(shown, "paid", paid);
 }
 
-json_t *curve_show_dataset(const struct chain *chain, uint32_t number, size_t points)
+json_t *curve_show_dataset(const struct chain *chain, struct past *past, uint32_t number, size_t points)
 {
 	const uint32_t tip_height = chain_tip(chain)->height,
 		       from = registry_get(chain_registry(chain), number)->height + 1;
 	json_t *shown = json_object();
 	struct curve_draws *draws;
 	struct curve_range range;
+	const uint32_t *heights;
+	size_t height_count;
 
 	if (from > tip_height || points == 0)
 		return shown;
 	range = curve_range_of(from, tip_height, points);
 	draws = mem_calloc(range.points, sizeof *draws);
-	for (uint32_t height = from; height <= tip_height; height++)
-		curve_add_draws(&draws[curve_point(&range, height)], chain_spec(chain), chain_at(chain, height),
+	heights = past_draws(past, number, &height_count);
+	for (size_t i = 0; i < height_count; i++)
+		curve_add_draws(&draws[curve_point(&range, heights[i])], chain_spec(chain), chain_at(chain, heights[i]),
 			number);
 	curve_show_places(shown, chain, &range);
 	curve_show_draws(shown, &range, draws);
@@ -301,18 +264,7 @@ static const struct rpc_method curve_methods[] = {
 		"200 1000", 0 },
 };
 
-struct calls_curve *calls_curve_new(struct rpc_table *table, struct chain *chain)
+void calls_curve_add(struct rpc_table *table, struct calls_parts *parts)
 {
-	struct calls_curve *calls = mem_calloc(1, sizeof *calls);
-
-	calls->chain = chain;
-	calls->last = chain_genesis(chain);
-	rpc_table_add(table, curve_methods, sizeof curve_methods / sizeof *curve_methods, calls);
-	return calls;
-}
-
-void calls_curve_free(struct calls_curve *calls)
-{
-	free(calls->blocks);
-	free(calls);
+	rpc_table_add(table, curve_methods, sizeof curve_methods / sizeof *curve_methods, parts);
 }

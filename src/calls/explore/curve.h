@@ -4,12 +4,12 @@
 #ifndef ATELIER_CALLS_EXPLORE_CURVE_H
 #define ATELIER_CALLS_EXPLORE_CURVE_H
 
-#include "chain/chain.h"
+#include "calls/explore/past.h"
 #include "rpc/json.h"
 
 enum { CURVE_POINTS_MAX = 2000 };
 
 /* What one dataset was worth since its registration: arrays of equal length. */
-json_t *curve_show_dataset(const struct chain *chain, uint32_t number, size_t points);
+json_t *curve_show_dataset(const struct chain *chain, struct past *past, uint32_t number, size_t points);
 
 #endif

@@ -138,6 +138,15 @@ def datasets_and_search():
         tap.equal((sum(series["draws"]), round(sum(series["paid"]), 8)),
                   (sum(whole["draws"]), round(sum(whole["paid"]), 8)), "the same in seven points")
         tap.true("series" not in node.rpc.getdataset("1"), "only if asked for")
+        tap.equal([one["series"] for one in node.rpc.listdatasets(9, 0, 7)],
+                  [node.rpc.getdataset(number, False, 7)["series"] for number in "01"], "series of all")
+        cut = node.rpc.getblockhash(node.height() - 5)
+        node.rpc.invalidateblock(cut)
+        shorter = node.rpc.getdataset("1", False, 2000)["series"]
+        node.rpc.reconsiderblock(cut)
+        tap.equal({name: shorter[name] for name in shorter},
+                  {name: whole[name][:len(shorter["height"])] for name in shorter}, "on a lower tip")
+        tap.equal(node.rpc.getdataset("1", False, 2000)["series"], whole, "and back")
 
         block = node.rpc.getblock(node.rpc.getblockhash(2))
         in_block = {"height": 2, "blockhash": block["hash"]}
