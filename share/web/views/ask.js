@@ -72,7 +72,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 
 function chips(answer, asked, seconds) {
 	return [
-		`temperature ${asked.temperature}`, `seed ${answer.seed}`, `the model after block ${count(answer.height)}`,
+		`seed ${answer.seed}`, `the model after block ${count(answer.height)}`,
 		`${count(Math.round(asked.bytes / seconds))} bytes/s`,
 	].map((words) => h("span.chip", words));
 }

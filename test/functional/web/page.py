@@ -27,6 +27,7 @@ BUILD = os.path.dirname(os.path.abspath(daemon_path()))
 PICTURES = os.path.join(BUILD, "test", "functional", "web", "pictures")
 AXE = os.path.join(BUILD, "test", "interop", "node_modules", "axe-core", "axe.min.js")
 LICENCE = os.path.join(SOURCE, "LICENSE")
+FOLDER = f"-webfolder={os.path.join(SOURCE, 'share', 'web')}"
 LIBRARY = "/usr/share/javascript/dygraphs"
 HOSTILE = "<img src=x onerror=alert(1)> & </title>"  # a title that somebody registers
 FIRST_VIEW = 100000  # bytes at most, without the library
@@ -51,7 +52,7 @@ def start(chain="regtest"):
     node = Node(chain=chain, start=False)
     if chain != "regtest":
         node.use_spec(SPEC)
-    page = Page(node)
+    page = Page(node, FOLDER)
     node.start()
     node.rpc.createwallet("w")
     node.own = node.rpc.getnewaddress()
@@ -80,6 +81,7 @@ def clicks():
         tab.click("details.receipt summary")
         tab.click("details.receipt button")
         tab.wait("document.querySelector('details.receipt .note.good')", "the receipt of a text was followed")
+        tap.true(tab.run(FITS), "the receipt fits")
         mine_to(node, 13)
         tab.wait("document.querySelector('a.tile b')?.textContent === '13'", "the tile of a block that came")
         tab.click("a.tile")
@@ -159,6 +161,7 @@ def fill_form(tab, path):
     tab.type("main form input[list]", "CC0-1.0")
 
 
+FITS = "document.documentElement.scrollWidth <= innerWidth"
 AXE_RUN = """axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.map(one => one.id + ': ' +
 one.nodes.slice(0, 3).map(node => node.html.slice(0, 160) + ' ' + node.any.map(why => why.message)).join(' | ')))"""
 VIEWS = {"home": "#/", "blocks": "#/blocks", "block": f"#/block/{2 * P}", "rounds": "#/rounds", "round": f"#/round/{P}/{P}", "data": "#/data",
@@ -188,7 +191,7 @@ def looks():
             for width, dark in ((1280, False), (360, True)):
                 tab.show_as(width, dark=dark)
                 show(tab, route)
-                tap.equal(tab.run("document.documentElement.scrollWidth <= innerWidth"), True, f"{name} fits {width} pixels")
+                tap.true(tab.run(FITS), f"{name} fits {width} pixels")
                 tap.true(not tab.run("document.querySelector('main [role=alert]')?.innerText"), f"{name} is drawn: {tab.text('main')[:300]}")
                 tab.screenshot(os.path.join(PICTURES, f"{name}-{width}.png"))
                 wrong += [f"{name}, {width} wide: {one}" for one in tab.run(AXE_RUN)] if axe else []
@@ -241,7 +244,7 @@ def draw(path):
     """Two nodes mine, train runs and contribute, until there is something to see; they go on while the picture is taken."""
     spec = {**DEMO, "genesis_time": int(time.time()) - 60}
     nodes = [Node(chain=DEMO["name"], start=False) for _ in range(2)]
-    page = Page(nodes[0])
+    page = Page(nodes[0], FOLDER)
     for node in nodes:
         node.use_spec(spec)
         node.start()
