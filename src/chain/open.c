@@ -90,6 +90,8 @@ static bool open_files(struct chain *chain, bool reindex, struct errmsg *err)
 	files_open = chain->lock >= 0 && open_check_genesis(chain, err) &&
 		open_folder(chain, "blocks", &blocks_folder, err) &&
 		open_folder(chain, "chainstate", &database_folder, err);
+	files_open = files_open &&
+		(dir_check_files(blocks_folder, err) || errmsg_wrap(err, "Remove it, and start with -reindex"));
 	if (files_open) {
 		chain->blocks = record_file_open(blocks_folder, "blk", chain->spec->magic);
 		chain->undos = record_file_open(blocks_folder, "rev", chain->spec->magic);

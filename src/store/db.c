@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "util/file.h"
 #include "util/mem.h"
 
 /* Bytes; files held open, out of the process's descriptors, which connections need too; bits of filter a key, at which
@@ -35,11 +36,18 @@ static bool db_failed(struct errmsg *err, const char *path, const char *what, ch
 	return false;
 }
 
+/* LevelDB opens whatever has a name of its files, and waits for the other end of a pipe: that is damage, told in its
+ * words. A folder that is not there is for it to make. */
 static struct db *db_open_at(const char *path, bool make, struct errmsg *err)
 {
-	struct db *db = mem_calloc(1, sizeof *db);
 	char *leveldb_reason = NULL;
+	struct db *db;
 
+	if (file_exists(path) && !dir_check_files(path, err)) {
+		errmsg_wrap(err, "Cannot open the database %s: Corruption", path);
+		return NULL;
+	}
+	db = mem_calloc(1, sizeof *db);
 	db->path = mem_strdup(path);
 	db->cache = leveldb_cache_create_lru(DB_CACHE_BYTES);
 	db->bloom = leveldb_filterpolicy_create_bloom(DB_BLOOM_BITS);

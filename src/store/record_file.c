@@ -43,11 +43,15 @@ char *record_file_path(const struct record_file *record_files, uint32_t file)
 	return path_join(record_files->folder, file_name);
 }
 
+/* A folder of that name has a size, too, and no bytes. */
 static bool record_file_size(const struct record_file *record_files, uint32_t file, uint64_t *size)
 {
 	char *record_path = record_file_path(record_files, file);
-	bool there = file_exists(record_path) && file_size(record_path, size, NULL);
+	struct stat found;
+	bool there = stat(record_path, &found) == 0 && S_ISREG(found.st_mode);
 
+	if (there)
+		*size = (uint64_t)found.st_size;
 	free(record_path);
 	return there;
 }

@@ -1,6 +1,7 @@
 /* Files: reading with a bound, replacing so that a crash loses nothing, locks, folders, names. */
 #include "util/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -300,6 +301,25 @@ bool dir_make(const char *path, struct errmsg *err)
 	if (ok)
 		ok = dir_make_one(path, err);
 	free(copy);
+	return ok;
+}
+
+/* A link that leads nowhere is no file at all. */
+bool dir_check_files(const char *path, struct errmsg *err)
+{
+	DIR *folder = opendir(path);
+	struct dirent *folder_item;
+	bool ok = folder != NULL || file_fail(err, path, "cannot be read");
+
+	while (ok && (folder_item = readdir(folder)) != NULL) {
+		struct stat file_info;
+
+		ok = fstatat(dirfd(folder), folder_item->d_name, &file_info, 0) != 0 || S_ISREG(file_info.st_mode) ||
+			S_ISDIR(file_info.st_mode) ||
+			errmsg_set(err, "%s/%s: is not a regular file", path, folder_item->d_name);
+	}
+	if (folder != NULL)
+		closedir(folder);
 	return ok;
 }
 

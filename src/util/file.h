@@ -47,6 +47,10 @@ void file_unlock(int fd);
 /* Creates a folder and those above it, with mode 0700; one that exists already is fine. */
 bool dir_make(const char *path, struct errmsg *err);
 
+/* False if a name in the folder leads to a pipe, a device or a socket, for who opens them without looking would wait.
+ */
+bool dir_check_files(const char *path, struct errmsg *err);
+
 /* Whether two names lead to one file or folder, as different as they are: links, hard links, dots. False if one leads
  * nowhere. */
 bool file_same(const char *path, const char *other_path);

@@ -73,6 +73,13 @@ static void test_no_regular_file(void **state)
 	}
 	assert_false(file_write_atomic(pipe, "a", 1, 0600, &err));
 	assert_non_null(strstr(err.text, "is not a regular file"));
+	/* Of a folder, by what is in it; folders in it, and links that lead nowhere, are nobody's files. */
+	assert_false(dir_check_files(*state, &err));
+	assert_non_null(strstr(err.text, "is not a regular file"));
+	assert_int_equal(unlink(pipe), 0);
+	assert_true(dir_check_files(*state, &err));
+	assert_false(dir_check_files(pipe, &err));
+	assert_non_null(strstr(err.text, pipe));
 	alarm(0);
 	buf_clear(&b);
 	free(link);
