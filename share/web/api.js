@@ -92,8 +92,8 @@ export function take_key() {
 const KINDS = ["block", "proof", "tx", "run", "model"];
 const RETRY = 5000; // milliseconds
 
-// Calls told(kind, what) for each event, and changed(live) when the connection comes or goes. A browser has six connections to a
-// server, so of all tabs one listens and tells the others; when it is closed, another takes its place.
+// Calls told(kind, what) for each event, and changed(live) when the connection comes or goes. A browser has six
+// connections to a server, so of all tabs one listens and tells the others; when it is closed, another takes its place.
 export function listen(told, changed) {
 	if (!navigator.locks || !window.BroadcastChannel) {
 		listen_here(told, changed);

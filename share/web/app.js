@@ -7,11 +7,14 @@ import { explain, head, View } from "./parts.js";
 
 // A module for each; only what is looked at is loaded.
 const VIEWS = {
-	"": "home", block: "block", blocks: "blocks", proof: "proof", tx: "tx", address: "address", dataset: "dataset", data: "data",
-	people: "people", round: "round", rounds: "rounds", model: "model", ask: "ask", node: "node", contribute: "contribute",
+	"": "home", block: "block", blocks: "blocks", proof: "proof", tx: "tx", address: "address", dataset: "dataset",
+		data: "data",
+	people: "people", round: "round", rounds: "rounds", model: "model", ask: "ask", node: "node",
+		contribute: "contribute",
 	search: "search",
 };
-const SECTION = { block: "blocks", proof: "blocks", tx: "blocks", round: "rounds", dataset: "data", contribute: "data", address: "people" };
+const SECTION = { block: "blocks", proof: "blocks", tx: "blocks", round: "rounds", dataset: "data", contribute: "data",
+	address: "people" };
 const LOOK = 5000; // milliseconds between looks at the chain while there are no events
 
 const main = document.getElementById("main");

@@ -1,5 +1,5 @@
-// The curve of the loss. Drawn by dygraphs, from where the system has it (Debian: libjs-dygraphs); without it a plain line, and
-// the figures as a table.
+// The curve of the loss. Drawn by dygraphs, from where the system has it (Debian: libjs-dygraphs); without it a plain
+// line, and the figures as a table.
 
 import { fill, h } from "./dom.js";
 import { count, moment, nats } from "./format.js";
@@ -15,7 +15,8 @@ function load_library() {
 	library ??= new Promise((resolve) => {
 		document.head.append(
 			h("link", { rel: "stylesheet", href: `${LIBRARY}dygraph.min.css` }),
-			h("script", { src: `${LIBRARY}dygraph.min.js`, onload: () => resolve(without_legend(window.Dygraph)), onerror: () => resolve(null) }));
+			h("script", { src: `${LIBRARY}dygraph.min.js`, onload: () => resolve(without_legend(window.Dygraph)),
+				onerror: () => resolve(null) }));
 	});
 	return library;
 }
@@ -74,17 +75,20 @@ function say_nothing(curve, zoomable) {
 	const merges = curve.merge_count > 0 ? `${count(curve.merge_count)} merged rounds` : "";
 	const voids = curve.void_count > 0 ? `${count(curve.void_count)} void updates` : "";
 
-	return [`blocks ${count(curve.from)} to ${count(curve.to)}`, merges, voids, zoomable && "drag to zoom, double-click for all"]
+	return [`blocks ${count(curve.from)} to ${count(curve.to)}`, merges, voids,
+		zoomable && "drag to zoom, double-click for all"]
 		.filter(Boolean).join(" · ");
 }
 
 function draw_dygraph(Dygraph, holder, readout, curve, state, zoomed) {
 	return new Dygraph(holder, rows_of(curve, state.by_time), {
-		labels: ["block", "loss"], customBars: true, legend: "never", colors: [paint("accent")], strokeWidth: 1.7, fillAlpha: 0.16,
+		labels: ["block", "loss"], customBars: true, legend: "never", colors: [paint("accent")], strokeWidth: 1.7,
+			fillAlpha: 0.16,
 		axisLineColor: paint("line"), gridLineColor: paint("line"), drawGrid: false, axisLabelFontSize: 11, rightGap: 6,
 		highlightCircleSize: 4, includeZero: false, xRangePad: 4, yRangePad: 10,
 		axes: {
-			x: { axisLabelFormatter: state.by_time ? undefined : (value) => count(Math.round(value)), axisLabelWidth: 64 },
+			x: { axisLabelFormatter: state.by_time ? undefined : (value) => count(Math.round(value)),
+				axisLabelWidth: 64 },
 			y: { axisLabelFormatter: (value, granularity, option, plot) => {
 				const [low, high] = plot.yAxisRange();
 
@@ -109,15 +113,18 @@ function draw_plain(holder, curve) {
 	const line = curve.height.map((block, at) => `${at === 0 ? "M" : "L"}${x(block).toFixed(1)} ${y(curve.loss[at]).toFixed(1)}`);
 	const words = [[-6, 8, high], [-6, height, low]];
 
-	fill(holder, h("svg", { viewBox: `-44 -6 ${width + 50} ${height + 32}`, role: "img", "aria-label": "loss over blocks" },
+	fill(holder, h("svg", { viewBox: `-44 -6 ${width + 50} ${height + 32}`, role: "img",
+		"aria-label": "loss over blocks" },
 		curve.merges.map((merge) => h("line.rule", { x1: x(merge.height), x2: x(merge.height), y1: 0, y2: height })),
 		h("path.line", { d: line.join("") }),
 		words.map(([at, level, loss]) => h("text.axis", { x: at, y: level, "text-anchor": "end" }, nats(loss, 2))),
-		[first, last].map((block, at) => h("text.axis", { x: x(block), y: height + 20, "text-anchor": at ? "end" : "start" }, count(block)))));
+		[first, last].map((block, at) => h("text.axis",
+			{ x: x(block), y: height + 20, "text-anchor": at ? "end" : "start" }, count(block)))));
 }
 
 function figures(curve) {
-	const rows = curve.height.map((height, at) => at).reverse().filter((at) => at % Math.ceil(curve.height.length / ROWS) === 0);
+	const rows = curve.height.map((height, at) => at).reverse().filter((at) =>
+		at % Math.ceil(curve.height.length / ROWS) === 0);
 
 	return table([
 		{ name: "block", of: (at) => count(curve.height[at]) },
@@ -133,9 +140,11 @@ export function curve_card(view, span = "s8") {
 	const holder = h("div.plot", { role: "img", "aria-label": "the loss over blocks" }), readout = h("div.readout");
 	const state = { by_time: false, window: null, plot: null };
 	const choices = [["blocks", false], ["time", true]].map(([text, by_time]) =>
-		h("button.plain", { type: "button", "aria-pressed": by_time === state.by_time, onclick: () => choose(by_time) }, text));
+		h("button.plain", { type: "button", "aria-pressed": by_time === state.by_time, onclick: () => choose(by_time) },
+			text));
 	const details = h("details.quiet", { hidden: true }, h("summary", "the figures"));
-	const section = h(`section.card.${span}`, h("div.title", h("h2", "Loss over blocks ", h("span", "· lines are merged rounds")),
+	const section = h(`section.card.${span}`, h("div.title",
+		h("h2", "Loss over blocks ", h("span", "· lines are merged rounds")),
 		h("div.tools", choices)), h("div.body.fill", holder, readout, details));
 
 	function choose(by_time) {

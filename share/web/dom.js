@@ -1,15 +1,17 @@
-// Elements, made without markup: whatever strangers wrote (titles, licences, data of transactions) ends up in text nodes and
-// attributes, never where a browser would parse it.
+// Elements, made without markup: whatever strangers wrote (titles, licences, data of transactions) ends up in text
+// nodes and attributes, never where a browser would parse it.
 
 const SVG = "http://www.w3.org/2000/svg";
 const VECTOR = new Set(["svg", "path", "line", "rect", "circle", "g", "text", "title", "polyline"]);
 
-// h("a.mono", { href: "#/" }, "text", element, [more]): null and false among the children are left out, and so may be the
-// attributes. Of these on... are listeners, style is an object of properties (the CSP allows no style attributes), true is "".
+// h("a.mono", { href: "#/" }, "text", element, [more]): null and false among the children are left out, and so may be
+// the attributes. Of these on... are listeners, style is an object of properties (the CSP allows no style attributes),
+// true is "".
 export function h(spec, ...content) {
 	const [attributes, ...children] = is_plain(content[0]) ? content : [{}, ...content];
 	const [tag, ...classes] = spec.split(".");
-	const element = VECTOR.has(tag) && tag !== "title" ? document.createElementNS(SVG, tag) : document.createElement(tag);
+	const element = VECTOR.has(tag) && tag !== "title" ?
+		document.createElementNS(SVG, tag) : document.createElement(tag);
 
 	if (classes.length > 0)
 		element.setAttribute("class", classes.join(" "));
@@ -19,7 +21,8 @@ export function h(spec, ...content) {
 	return element;
 }
 
-const is_plain = (value) => value !== null && typeof value === "object" && Object.getPrototypeOf(value) === Object.prototype;
+const is_plain = (value) => value !== null && typeof value === "object" &&
+	Object.getPrototypeOf(value) === Object.prototype;
 
 function set(element, name, value) {
 	if (name.startsWith("aria-") && typeof value === "boolean")

@@ -26,7 +26,8 @@ export function change(value, digits = 4) {
 export function amount(value, digits = 4) {
 	if (!known(value))
 		return NOTHING;
-	return new Intl.NumberFormat("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }).format(value).replace("-", MINUS);
+	return new Intl.NumberFormat("en", { minimumFractionDigits: digits,
+		maximumFractionDigits: digits }).format(value).replace("-", MINUS);
 }
 
 export const share = (value, digits = 1) => (known(value) ? `${(value * 100).toFixed(digits)} %` : NOTHING);

@@ -130,7 +130,8 @@ export const proof_link = (id) => h("a.mono", { href: link("proof", id), title: 
 export const tx_link = (id) => h("a.mono", { href: link("tx", id), title: id }, short(id));
 
 export function address_link(address) {
-	return address ? h("a.mono", { href: link("address", address), title: address }, short_address(address)) : h("span.dim", "–");
+	return address ? h("a.mono", { href: link("address", address), title: address },
+		short_address(address)) : h("span.dim", "–");
 }
 
 export const colour = (dataset) => `c${Number(dataset) % 8}`;
@@ -179,9 +180,11 @@ export function spark(values, label, { classes = "", width = 400, height = 44 } 
 
 	if (known.length < 2)
 		return null;
-	const path = points_of(known, width, height).map(([x, y], at) => `${at === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`);
+	const path = points_of(known, width, height).map(([x, y], at) =>
+		`${at === 0 ? "M" : "L"}${x.toFixed(1)} ${y.toFixed(1)}`);
 
-	return h("svg.spark", { class: classes, viewBox: `0 -2 ${width} ${height + 4}`, preserveAspectRatio: "none", role: "img",
+	return h("svg.spark", { class: classes, viewBox: `0 -2 ${width} ${height + 4}`, preserveAspectRatio: "none",
+		role: "img",
 		"aria-label": label }, vector_title(label), h("path.line", { d: path.join("") }));
 }
 
@@ -205,7 +208,8 @@ export function dots(slots = [], late = 0) {
 export function digest_cells(hex, other) {
 	const bytes = String(hex).match(/../g) ?? [];
 
-	return h("div.digest", { "aria-hidden": "true" }, bytes.map((byte, at) => h(`i${other && other.substr(2 * at, 2) !== byte ? ".wrong" : ""}`,
+	return h("div.digest", { "aria-hidden": "true" },
+		bytes.map((byte, at) => h(`i${other && other.substr(2 * at, 2) !== byte ? ".wrong" : ""}`,
 		{ style: { opacity: (0.14 + parseInt(byte, 16) / 296).toFixed(3) } })));
 }
 

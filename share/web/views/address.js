@@ -13,8 +13,10 @@ const TRANSACTIONS = [
 	{ name: "transaction", of: (one) => tx_link(one.txid) },
 	{ name: "block", class: "n", of: (one) => block_link(one.height) },
 	{ name: "when", class: "dim hide-narrow", of: (one) => moment(one.time) },
-	{ name: "note", class: "wide", of: (one) => one.lost ? h("span.bad", "struck: what a block had paid is lost") : "" },
-	{ name: "amount", class: "n", of: (one) => h("span", { class: one.amount > 0 ? "good" : "", title: amount(one.amount, 8) }, signed(one.amount)) },
+	{ name: "note", class: "wide", of: (one) => one.lost ?
+		h("span.bad", "struck: what a block had paid is lost") : "" },
+	{ name: "amount", class: "n", of: (one) => h("span",
+		{ class: one.amount > 0 ? "good" : "", title: amount(one.amount, 8) }, signed(one.amount)) },
 ];
 
 const signed = (value) => (value > 0 ? "+" : "") + amount(value, 4);
@@ -58,7 +60,8 @@ export async function show(view, [address]) {
 		["address", whole(found.address)], ["received", amount(found.received, 8)], ["sent", amount(found.sent, 8)],
 		["whose", found.own && "a wallet of this node"]]), say_incomplete(found));
 	const gave = card("What it gave", given(found));
-	const owns = found.datasets.length > 0 && card(`Its data · ${plural(found.datasets.length, "dataset")}`, h("div.row",
+	const owns = found.datasets.length > 0 && card(`Its data · ${plural(found.datasets.length, "dataset")}`,
+		h("div.row",
 		found.datasets.slice(0, DATASETS).map((number) => h("span.chip", dataset_link(number)))));
 	const moved = h("section.card.s12", h("div.title", h("h2", `Transactions · ${count(found.txs)}`)), body, more);
 

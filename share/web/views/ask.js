@@ -15,13 +15,15 @@ function number_field(text, attributes) {
 
 // A text, and what the model makes of it: "Go on" lets it write on behind what is there, "Edit" takes the text back.
 export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
-	const prompt = h("textarea.prompt", { rows: compact ? 4 : 6, "aria-label": "what it shall continue", maxlength: 8000, spellcheck: "false",
+	const prompt = h("textarea.prompt", { rows: compact ? 4 : 6, "aria-label": "what it shall continue",
+		maxlength: 8000, spellcheck: "false",
 		placeholder: "The beginning of a text" }, "The ");
 	const warmth = number_field("temperature", { min: 0, max: 2, step: 0.1, value: 0.8 });
 	const length = number_field("bytes", { min: 1, max: 2000, step: 1, value: bytes });
 	const seed = number_field("seed", { min: 0, step: 1, placeholder: "drawn" });
 	const text = h("p.play.asked", { "aria-live": "polite", tabindex: 0, hidden: true }), about = h("div.chips.gap");
-	const button = h("button.main", { type: "submit" }, "Go on"), edit = h("button", { type: "button", hidden: true }, "Edit");
+	const button = h("button.main", { type: "submit" }, "Go on"),
+		edit = h("button", { type: "button", hidden: true }, "Edit");
 	const form = h("form.fill", prompt, text,
 		h("div.controls", button, edit, warmth.label, length.label, !compact && seed.label), about);
 
@@ -105,7 +107,8 @@ function receipt_of(view, answer) {
 
 // Somebody else's, pasted.
 function receipt_form(view) {
-	const slip = h("textarea.mono", { rows: 4, spellcheck: "false", required: true, "aria-label": "the receipt, with prompt and output",
+	const slip = h("textarea.mono", { rows: 4, spellcheck: "false", required: true,
+		"aria-label": "the receipt, with prompt and output",
 		placeholder: '{"receipt": {…}, "prompt": "…", "output": "hex"}' });
 	const found = h("div.gap", { "aria-live": "polite" });
 	const form = h("form", slip, h("div.controls", h("button", { type: "submit" }, "Follow it here")), found);
@@ -131,6 +134,8 @@ export async function show(view) {
 	return { title: "Ask", content: [
 		head("Ask it", "The present model continues what you write, byte by byte, on this machine. It is as good as what the chain has taught " +
 			"it so far."),
-		h("div.grid", span("s12", card(null, ask_form(view))), span("s12", card("Check a receipt", h("p.quiet", "A receipt says which node wrote what with " +
-			"which model. Paste one as it is copied here: this node follows the text with that model."), receipt_form(view))))] };
+		h("div.grid", span("s12", card(null, ask_form(view))),
+			span("s12", card("Check a receipt", h("p.quiet", "A receipt says which node wrote what with " +
+			"which model. Paste one as it is copied here: this node follows the text with that model."),
+				receipt_form(view))))] };
 }

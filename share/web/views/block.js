@@ -3,7 +3,8 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { age, amount, bytes, change, count, duration, moment, nats, plural, share } from "../format.js";
-import { address_link, again_button, block_link, card, dataset_link, effect, facts, head, proof_link, span, swatch, table, tx_link,
+import { address_link, again_button, block_link, card, dataset_link, effect, facts, head, proof_link, span, swatch,
+	table, tx_link,
 	whole } from "../parts.js";
 import { kind_of } from "./tx.js";
 
@@ -28,7 +29,8 @@ const SLOTS = [
 	{ name: "reserved text", class: "n", of: (slot) => effect(slot.effect) },
 	{ name: "its own pages", class: "n", of: (slot) => effect(slot.own) },
 	{ name: "value", class: "n", of: (slot) => nats(slot.value) },
-	{ name: "note", of: (slot) => slot.left_out ? h("span.chip.bad", "left out") : !slot.known ? h("span.chip", "new to it") : "" },
+	{ name: "note", of: (slot) => slot.left_out ? h("span.chip.bad", "left out") : !slot.known ?
+		h("span.chip", "new to it") : "" },
 ];
 
 function slots_of(slots) {
@@ -48,7 +50,8 @@ function transactions_of(block) {
 		{ name: "outputs", class: "n hide-narrow", of: (transaction) => count(transaction.vout.length) },
 		{ name: "size", class: "n hide-narrow", of: (transaction) => bytes(transaction.size) },
 		{ name: "amount", class: "n", of: (transaction) => amount(sum(transaction)) },
-	], shown), block.tx.length > shown.length && h("p.note.gap", `… and ${count(block.tx.length - shown.length)} more`)];
+	], shown), block.tx.length > shown.length && h("p.note.gap",
+		`… and ${count(block.tx.length - shown.length)} more`)];
 }
 
 function payments_of(block) {
@@ -73,7 +76,8 @@ function audited_block(answer, seconds) {
 			`All as stated: ${plural(answer.proofs.length, "proof")}, the update and the state after it, executed here in ${duration(seconds)}.` :
 			`Not as stated: ${plural(wrong, "false proof")}, outcome ${answer.outcome_valid ? "right" : "wrong"}, state ` +
 			`${answer.model_root_valid ? "right" : "wrong"}.`),
-		h("div.row", answer.proofs.map((proof) => h("a.chip", { href: `#/proof/${proof.id}`, class: proof.valid ? "good" : "bad" },
+		h("div.row", answer.proofs.map((proof) => h("a.chip",
+			{ href: `#/proof/${proof.id}`, class: proof.valid ? "good" : "bad" },
 			swatch(proof.dataset), h("span.mono", proof.found_digest.slice(0, 10)), proof.valid ? " ✓" : " ✗"))),
 		h("p.quiet.mono", `state ${answer.model_root_found}`),
 	];
@@ -86,7 +90,8 @@ async function merge_of(view, block) {
 
 		if (!spec.round_blocks || block.height < 2 * spec.round_blocks || block.height % spec.round_blocks !== 0)
 			return null;
-		return h("p.note.gap", "It ends a round: ", h("a", { href: `#/round/${block.height - spec.round_blocks}` }, "what became of its seats"), ".");
+		return h("p.note.gap", "It ends a round: ",
+			h("a", { href: `#/round/${block.height - spec.round_blocks}` }, "what became of its seats"), ".");
 	} catch {
 		return null;
 	}
@@ -94,7 +99,8 @@ async function merge_of(view, block) {
 
 export async function show(view, [id]) {
 	const block = await get(path_of("block", id), view.signal);
-	const { button, found } = again_button(view, "Execute it all again", "audit/block", { blockhash: block.hash }, audited_block);
+	const { button, found } = again_button(view, "Execute it all again", "audit/block", { blockhash: block.hash },
+		audited_block);
 	const step = (key, height) => view.on([key], () => { location.hash = `#/block/${height}`; });
 	const is_genesis = block.height === 0, merge = await merge_of(view, block);
 
@@ -103,30 +109,37 @@ export async function show(view, [id]) {
 	if (block.nextblockhash)
 		step("ArrowRight", block.height + 1);
 	const gain = block.outcome?.void ? h("span.bad", "the update was void: it would have harmed the model") :
-		h("span", { class: block.loss_after < block.loss_before ? "good" : "" }, `${change(block.loss_after - block.loss_before)} nats`);
+		h("span", { class: block.loss_after < block.loss_before ? "good" : "" },
+			`${change(block.loss_after - block.loss_before)} nats`);
 
 	return { title: `Block ${count(block.height)}`, content: [
 		head(`Block ${count(block.height)}`, null,
-			!is_genesis && h("a.chip", { href: `#/block/${block.height - 1}`, rel: "prev" }, `← ${count(block.height - 1)}`),
-			block.nextblockhash && h("a.chip", { href: `#/block/${block.height + 1}`, rel: "next" }, `${count(block.height + 1)} →`),
+			!is_genesis && h("a.chip", { href: `#/block/${block.height - 1}`, rel: "prev" },
+				`← ${count(block.height - 1)}`),
+			block.nextblockhash && h("a.chip", { href: `#/block/${block.height + 1}`, rel: "next" },
+				`${count(block.height + 1)} →`),
 			h("a.chip", { href: `api/block/${block.hash}` }, "JSON")),
 		h("div.grid",
 			span("s8", card("What it is", facts([
 				["id", whole(block.hash)],
 				["when", `${moment(block.time)} · ${age(block.time)} ago`],
 				["mined by", !is_genesis && address_link(block.miner)],
-				["confirmations", block.confirmations > 0 ? count(block.confirmations) : "none: it is not on the active chain"],
+				["confirmations", block.confirmations > 0 ?
+					count(block.confirmations) : "none: it is not on the active chain"],
 				["size", `${bytes(block.size)} · ${plural(block.nTx, "transaction")}`],
 				["work", `${count(Math.round(block.difficulty))} · seed ${block.seed?.slice(0, 16) ?? "none"}…`],
 				["state after it", block.model_root_after && h("span.mono", block.model_root_after)],
 			]), merge)),
 			span("s4", card("What it did to the model", is_genesis ? h("p.note", "The chain begins here.") : [
-				h("div.big", nats(block.outcome?.void ? block.loss_before : block.loss_after), " ", h("small", "nats a byte")),
+				h("div.big", nats(block.outcome?.void ? block.loss_before : block.loss_after), " ",
+					h("small", "nats a byte")),
 				h("div", gain, h("span.dim", ` from ${nats(block.loss_before)}`)),
 				h("div.row.gap", button), found])),
 			block.outcome && span("s12", slots_of(block.outcome.slots)),
-			!is_genesis && span("s12", card(`Proofs · ${count(block.proofs.length)}`, table(proof_columns(false), block.proofs))),
-			block.late?.length > 0 && span("s12", card(`Late proofs · ${count(block.late.length)}`, table(proof_columns(true), block.late))),
+			!is_genesis && span("s12", card(`Proofs · ${count(block.proofs.length)}`,
+				table(proof_columns(false), block.proofs))),
+			block.late?.length > 0 && span("s12", card(`Late proofs · ${count(block.late.length)}`,
+				table(proof_columns(true), block.late))),
 			span("s12", payments_of(block)),
 			span("s12", card(`Transactions · ${count(block.nTx)}`, transactions_of(block)))),
 	] };

@@ -38,7 +38,8 @@ const COLUMNS = [
 	{ name: "to runs", class: "n hide-narrow", of: (block) => block.paid_runs > 0 ? amount(block.paid_runs, 2) : "" },
 	{ name: "transactions", class: "n hide-narrow", of: (block) => count(block.nTx) },
 	{ name: "mined by", class: "hide-narrow", of: (block) => address_link(block.miner) },
-	{ name: "round", of: (block) => block.merge ? h("span.chip", { class: block.merge.merged > 0 ? "good" : "" }, "merge") : "" },
+	{ name: "round", of: (block) => block.merge ? h("span.chip", { class: block.merge.merged > 0 ? "good" : "" },
+		"merge") : "" },
 ];
 
 export async function show(view) {
@@ -47,7 +48,8 @@ export async function show(view) {
 
 	async function extend(before) {
 		try {
-			const found = await get(`blocks?count=${PAGE}${before === undefined ? "" : `&before=${before}`}`, view.signal);
+			const found = await get(`blocks?count=${PAGE}${before === undefined ? "" : `&before=${before}`}`,
+				view.signal);
 
 			listed = before === undefined ? found : [...listed, ...found];
 			const last = listed[listed.length - 1]?.height ?? 0;

@@ -14,7 +14,8 @@ function hex_of(buffer) {
 // What contributedata takes, by name.
 async function request_of(fields, dry_run) {
 	const file = fields.file.files[0];
-	const request = { licence: fields.licence.value.trim(), title: fields.title.value.trim(), hexdata: hex_of(await file.arrayBuffer()),
+	const request = { licence: fields.licence.value.trim(), title: fields.title.value.trim(),
+		hexdata: hex_of(await file.arrayBuffer()),
 		leave_out_pages: fields.pages.checked, dry_run };
 
 	if (fields.wallet.value !== "")
@@ -27,7 +28,8 @@ async function request_of(fields, dry_run) {
 function draw_cost(answer) {
 	return [
 		facts([
-			["size", `${bytes(answer.size)} (${count(answer.size)})`], ["burned", amount(answer.burned, 8)], ["fee", amount(answer.fee, 8)],
+			["size", `${bytes(answer.size)} (${count(answer.size)})`], ["burned", amount(answer.burned, 8)],
+				["fee", amount(answer.fee, 8)],
 			["owner", h("span.mono", answer.owner)], ["root", h("span.mono", answer.root)],
 			["pages left out", answer.left_out?.length > 0 && count(answer.left_out.length)],
 		]),
@@ -39,12 +41,14 @@ function draw_sent(answer) {
 	return [
 		h("p.note.good", "Committed. When the commitment is deep enough, the wallet registers the data by itself; until then it must stay loaded."),
 		draw_cost(answer),
-		h("p.quiet", "commitment ", tx_link(answer.commitment), " · registration ", tx_link(answer.txid), ` · ${answer.stage}`),
+		h("p.quiet", "commitment ", tx_link(answer.commitment), " · registration ", tx_link(answer.txid),
+			` · ${answer.stage}`),
 	];
 }
 
 const STAGES = [
-	{ name: "title", class: "wide", of: (one) => one.dataset !== undefined ? dataset_link(one.dataset, one.title) : one.title },
+	{ name: "title", class: "wide", of: (one) => one.dataset !== undefined ?
+		dataset_link(one.dataset, one.title) : one.title },
 	{ name: "size", class: "n hide-narrow", of: (one) => bytes(one.size) },
 	{ name: "licence", class: "hide-narrow clip", of: (one) => one.licence },
 	{ name: "how far", of: (one) => h("span", { class: one.why ? "bad" : "", title: one.why },
@@ -60,10 +64,12 @@ function progress_of(view, fields) {
 		if (key() === "")
 			return;
 		try {
-			const found = await post("contributions", fields.wallet.value === "" ? {} : { wallet: fields.wallet.value }, view.signal);
+			const found = await post("contributions", fields.wallet.value === "" ? {} : { wallet: fields.wallet.value },
+				view.signal);
 
 			section.hidden = found.length === 0;
-			fill(section, h("div.title", h("h2", "What the wallet has contributed")), h("div.body", table(STAGES, found.reverse())));
+			fill(section, h("div.title", h("h2", "What the wallet has contributed")),
+				h("div.body", table(STAGES, found.reverse())));
 		} catch {
 			section.hidden = true;
 		}
@@ -94,11 +100,13 @@ export async function show(view) {
 		licence: h("input", { list: "licences", required: true, placeholder: "an SPDX expression, such as CC-BY-4.0" }),
 		owner: h("input.mono", { placeholder: "a new address of the wallet" }),
 		pages: h("input", { type: "checkbox" }),
-		key: h("input.mono", { type: "password", autocomplete: "off", value: key(), placeholder: "as the node's log has it" }),
+		key: h("input.mono", { type: "password", autocomplete: "off", value: key(),
+			placeholder: "as the node's log has it" }),
 	};
 	const progress = progress_of(view, fields);
 	const result = h("div.full", { "aria-live": "polite" });
-	const look = h("button", { type: "submit" }, "What would it cost?"), send = h("button.main", { type: "button", disabled: true }, "Contribute it");
+	const look = h("button", { type: "submit" }, "What would it cost?"),
+		send = h("button.main", { type: "button", disabled: true }, "Contribute it");
 
 	async function ask(dry_run) {
 		look.disabled = send.disabled = true;
@@ -130,13 +138,16 @@ export async function show(view) {
 	send.addEventListener("click", () => ask(false));
 	fields.key.addEventListener("change", know);
 	fields.wallet.addEventListener("change", progress.refresh);
-	const form = h("form.form", { onsubmit: (event) => { event.preventDefault(); ask(true); }, oninput: () => { send.disabled = true; } },
+	const form = h("form.form", { onsubmit: (event) => { event.preventDefault(); ask(true); },
+		oninput: () => { send.disabled = true; } },
 		h("label", "file", fields.file), h("label", "title", fields.title),
-		h("label", "licence", fields.licence, h("datalist", { id: "licences" }, LICENCES.map((id) => h("option", { value: id })))),
+		h("label", "licence", fields.licence, h("datalist", { id: "licences" },
+			LICENCES.map((id) => h("option", { value: id })))),
 		h("label", "owner, who is paid", fields.owner),
 		h("label.inline.full", fields.pages, "leave out pages that are nearly empty, or there twice"),
 		h("label.full", { hidden: true }, "wallet that pays", fields.wallet),
-		key() === "" && h("label.full", "the page's key: the node's log and ", h("span.mono", "atelier-cli getpageaddress"), " tell the address with it",
+		key() === "" && h("label.full", "the page's key: the node's log and ",
+			h("span.mono", "atelier-cli getpageaddress"), " tell the address with it",
 			fields.key),
 		h("div.row.full", look, send), result);
 

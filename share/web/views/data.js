@@ -15,7 +15,8 @@ const COLUMNS = [
 	{ name: "draws", class: "n", of: (data) => count(data.total_draws) },
 	{ name: "mean value", class: "n hide-narrow", of: (data) => nats(data.mean_value) },
 	{ name: "earned", class: "n", of: (data) => data.number > 0 ? amount(data.total_paid, 2) : "" },
-	{ name: "status", class: "hide-narrow", of: (data) => data.status === "quarantine" ? h("span.chip.bad", "quarantine") : data.status === "waiting" ?
+	{ name: "status", class: "hide-narrow", of: (data) => data.status === "quarantine" ?
+		h("span.chip.bad", "quarantine") : data.status === "waiting" ?
 		h("span.chip", "waiting") : "" },
 ];
 

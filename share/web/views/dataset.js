@@ -3,7 +3,8 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { amount, bytes, count, nats, plural } from "../format.js";
-import { address_link, block_link, card, colour, effect, facts, head, span, spark, swatch, table, tx_link, whole } from "../parts.js";
+import { address_link, block_link, card, colour, effect, facts, head, span, spark, swatch, table, tx_link,
+	whole } from "../parts.js";
 
 const POINTS = 160;
 const FEW = 16; // for a picture in a table
@@ -13,7 +14,8 @@ export function series_spark(view, number) {
 	const holder = h("span");
 
 	get(path_of("dataset", number, { points: FEW }), view.signal).then((data) => {
-		const line = spark(known_values(data), `value of dataset ${number} over time`, { classes: colour(number), width: 84, height: 16 });
+		const line = spark(known_values(data), `value of dataset ${number} over time`,
+			{ classes: colour(number), width: 84, height: 16 });
 
 		if (line)
 			holder.append(line);
@@ -29,7 +31,8 @@ const DRAWS = [
 	{ name: "reserved text", class: "n", of: (draw) => effect(draw.effect) },
 	{ name: "its own pages", class: "n", of: (draw) => effect(draw.own) },
 	{ name: "value", class: "n", of: (draw) => nats(draw.value) },
-	{ name: "note", of: (draw) => draw.left_out ? h("span.chip.bad", "left out") : draw.known ? "" : h("span.chip", "new to it") },
+	{ name: "note", of: (draw) => draw.left_out ? h("span.chip.bad", "left out") : draw.known ?
+		"" : h("span.chip", "new to it") },
 ];
 
 function status_of(data) {
@@ -55,12 +58,15 @@ export async function show(view, [number]) {
 	const worth = card("What it did", [
 		h("div.big", amount(data.total_paid, 2), " ", h("small", "earned by its owner")),
 		h("div.dim", `${plural(data.total_draws, "draw")} so far` +
-			(data.mean_value !== null && data.mean_value !== undefined ? ` · mean value ${nats(data.mean_value)}` : "")),
+			(data.mean_value !== null && data.mean_value !== undefined ?
+				` · mean value ${nats(data.mean_value)}` : "")),
 		line ?? h("p.note.gap", "It has no values yet: it was not drawn often enough."),
 	]);
-	const draws = card("Its last draws: what each did to the loss", table(DRAWS, data.last_draws ?? [], { empty: "None yet." }));
+	const draws = card("Its last draws: what each did to the loss",
+		table(DRAWS, data.last_draws ?? [], { empty: "None yet." }));
 
 	return { title: data.title, content: [
-		head([swatch(data.number), h("span", data.title)], `Dataset ${data.number}`, h("a.chip", { href: `api/dataset/${data.number}` }, "JSON")),
+		head([swatch(data.number), h("span", data.title)], `Dataset ${data.number}`,
+			h("a.chip", { href: `api/dataset/${data.number}` }, "JSON")),
 		h("div.grid", span("s7", about), span("s5", worth), span("s12", draws))] };
 }

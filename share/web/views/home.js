@@ -4,7 +4,8 @@ import { get } from "../api.js";
 import { curve_card } from "../charts.js";
 import { fill, h } from "../dom.js";
 import { amount, bytes, count, duration, large, nats, plural, short } from "../format.js";
-import { address_link, again_button, audited_proof, bar, block_link, card, dataset_link, digest_cells, get_panel, panel, proof_link,
+import { address_link, again_button, audited_proof, bar, block_link, card, dataset_link, digest_cells, get_panel, panel,
+	proof_link,
 	round_link, span, spark, table } from "../parts.js";
 import { ask_form } from "./ask.js";
 import { phases, seat_grid } from "./round.js";
@@ -26,7 +27,8 @@ function say_progress(model) {
 	const gain = before.mean_loss - model.mean_loss, ago = Date.now() / 1000 - before.time;
 	const since = ago > 80000 && ago < 100000 ? "a day ago" : `${duration(ago)} ago`;
 
-	return h("div", { class: gain >= 0 ? "good" : "bad" }, `${nats(Math.abs(gain), 3)} ${gain >= 0 ? "lower" : "higher"} than ${since}`);
+	return h("div", { class: gain >= 0 ? "good" : "bad" },
+		`${nats(Math.abs(gain), 3)} ${gain >= 0 ? "lower" : "higher"} than ${since}`);
 }
 
 function draw_model({ model, datasets }, curve) {
@@ -85,9 +87,11 @@ function strip_of(view, summary) {
 		try {
 			const { next: waiting, height } = await summary();
 
-			fill(next, h("b.dim", "next"), h("div.dots", Array.from({ length: Math.min(waiting.proofs, 60) }, () => h("i.any")),
+			fill(next, h("b.dim", "next"), h("div.dots",
+				Array.from({ length: Math.min(waiting.proofs, 60) }, () => h("i.any")),
 				Array.from({ length: Math.min(waiting.late, 20) }, () => h("i.late"))),
-			h("div.dim", `${plural(waiting.proofs, "proof")} so far`), h("div.dim", plural(waiting.transactions, "transaction")));
+			h("div.dim", `${plural(waiting.proofs, "proof")} so far`),
+				h("div.dim", plural(waiting.transactions, "transaction")));
 			next.title = `block ${count(height + 1)}`;
 		} catch {
 			fill(next, h("b.dim", "next"), h("div.dim", "not known here"));
@@ -156,20 +160,24 @@ export async function show(view) {
 	view.on(["block", "proof", "tx", "run", "model"], () => { summary_asked = null; });
 	const people = get_panel(view, `contributors?count=${PEOPLE}`, {
 		title: h("a", { href: "#/people" }, "People and machines"), columns: "s5", kinds: ["block"],
-		draw: (found) => [table(PEOPLE_SHORT, found.contributors, { empty: "Nobody has earned anything yet." }), say_incomplete(found)],
+		draw: (found) => [table(PEOPLE_SHORT, found.contributors, { empty: "Nobody has earned anything yet." }),
+			say_incomplete(found)],
 	});
 	const data = get_panel(view, "datasets?count=200", {
 		title: h("a", { href: "#/data" }, "Data that taught it"), columns: "s7", kinds: ["block"],
 		tools: h("div.tools", h("a.small.link", { href: "#/contribute" }, "contribute a file")),
-		draw: (list) => table(data_columns(view), list.sort((a, b) => b.total_draws - a.total_draws).slice(0, DATASETS)),
+		draw: (list) => table(data_columns(view), list.sort((a, b) => b.total_draws - a.total_draws).slice(0,
+			DATASETS)),
 	});
 	const round = panel(view, {
 		title: "Round", columns: "s4", kinds: ["block", "run"],
 		load: () => Promise.all([summary(), get(`rounds?count=${ROUNDS}`, view.signal)]),
 		draw: ([whole, rounds]) => {
 			if (whole.round)
-				fill(round.querySelector("h2"), round_link(whole.round.base, `Round · base ${count(whole.round.base)}`));
-			return [draw_round(whole), rounds.length > 1 && h("div.gap", table(MERGES, rounds.filter((one) => one.merged)))];
+				fill(round.querySelector("h2"), round_link(whole.round.base,
+					`Round · base ${count(whole.round.base)}`));
+			return [draw_round(whole), rounds.length > 1 &&
+				h("div.gap", table(MERGES, rounds.filter((one) => one.merged)))];
 		},
 	});
 

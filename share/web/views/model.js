@@ -21,7 +21,8 @@ function licences_of(data) {
 }
 
 const LINEAGE = [
-	{ name: "dataset", class: "wide", of: (one) => h("a", { href: `#/dataset/${one.root}` }, h("span.swatch", { class: one.colour }), h("span", one.title)) },
+	{ name: "dataset", class: "wide", of: (one) => h("a", { href: `#/dataset/${one.root}` },
+		h("span.swatch", { class: one.colour }), h("span", one.title)) },
 	{ name: "owner", class: "hide-narrow", of: (one) => one.owner ? address_link(one.owner) : "" },
 	{ name: "licence", class: "hide-narrow clip", of: (one) => h("span", { title: one.licence }, one.licence) },
 	{ name: "size", class: "n hide-narrow", of: (one) => bytes(one.bytes) },
@@ -73,6 +74,7 @@ export async function show(view) {
 
 	return { title: "Model", content: [
 		head("The model", null, h("a.chip", { href: "#/ask" }, "Ask it"), h("a.chip", { href: "api/model" }, "JSON")),
-		h("div.grid", span("s5", sizes), span("s7", where), curve_card(view, "s12"), span("s12", lineage), span("s5", licences),
+		h("div.grid", span("s5", sizes), span("s7", where), curve_card(view, "s12"), span("s12", lineage),
+			span("s5", licences),
 			span("s7", having))] };
 }

@@ -11,11 +11,13 @@ const PEERS = [
 	{ name: "node", of: (peer) => h("span.mono", peer.addr ?? `peer ${peer.id}`) },
 	{ name: "how", of: (peer) => peer.inbound ? "came to us" : peer.connection_type },
 	{ name: "height", class: "n", of: (peer) => count(peer.synced_blocks) },
-	{ name: "ping", class: "n", of: (peer) => peer.pingtime === undefined ? "" : `${Math.round(peer.pingtime * 1000)} ms` },
+	{ name: "ping", class: "n", of: (peer) => peer.pingtime === undefined ?
+		"" : `${Math.round(peer.pingtime * 1000)} ms` },
 	{ name: "sent", class: "n hide-narrow", of: (peer) => bytes(peer.bytessent) },
 	{ name: "received", class: "n hide-narrow", of: (peer) => bytes(peer.bytesrecv) },
 	{ name: "right proofs", class: "n", of: (peer) => count(peer.proofs_valid) },
-	{ name: "false", class: "n", of: (peer) => h("span", { class: peer.proofs_false > 0 ? "bad" : "" }, count(peer.proofs_false)) },
+	{ name: "false", class: "n", of: (peer) => h("span", { class: peer.proofs_false > 0 ? "bad" : "" },
+		count(peer.proofs_false)) },
 	{ name: "version", class: "hide-narrow dim", of: (peer) => peer.subver },
 ];
 
@@ -31,7 +33,8 @@ const RUNS = [
 
 function draw_mining(mining) {
 	return facts([
-		["mining", mining.mining ? (mining.paused ? `paused: ${mining.paused}` : `with ${plural(mining.threads, "thread")}`) : "no"],
+		["mining", mining.mining ? (mining.paused ?
+			`paused: ${mining.paused}` : `with ${plural(mining.threads, "thread")}`) : "no"],
 		["paid to", mining.address && address_link(mining.address)],
 		["speed", mining.mining && `${mining.steps_per_second} steps/s, ${count(mining.tokens_per_second)} tokens/s`],
 		["attempts", count(mining.attempts)],
@@ -74,11 +77,13 @@ export async function show(view) {
 			part("mining", "Miner", "s4", ["block", "proof"], draw_mining),
 			part("training", "Verification", "s4", ["block", "proof"], ({ verification: work }) => facts([
 				["blocks waiting", count(work.blocks_waiting)],
-				["verifying", plural(work.blocks_verifying, "block") + (work.steps_total > 0 ? `, step ${work.steps_done} of ${work.steps_total}` : "")],
+				["verifying", plural(work.blocks_verifying, "block") +
+					(work.steps_total > 0 ? `, step ${work.steps_done} of ${work.steps_total}` : "")],
 				["proofs executed", count(work.proofs_executed)],
 				["found false", h("span", { class: work.proofs_false > 0 ? "bad" : "" }, count(work.proofs_false))],
 			])),
-			part("runs", "Own runs, newest first", "s12", ["run", "block"], (runs) => table(RUNS, runs.reverse().slice(0, OWN), { empty: "None." })),
+			part("runs", "Own runs, newest first", "s12", ["run", "block"],
+				(runs) => table(RUNS, runs.reverse().slice(0, OWN), { empty: "None." })),
 			part("peers", "Peers", "s12", ["block"], (peers) => table(PEERS, peers, { empty: "Nobody is connected." })),
 			part("mempool/txs", "Mempool", "s12", ["tx", "block"], draw_waiting))] };
 }

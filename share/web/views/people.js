@@ -10,7 +10,8 @@ const some = (value) => value > 0 ? amount(value, 2) : "";
 
 // What a key gave, for a card on the first view.
 export const PEOPLE_SHORT = [
-	{ name: "key", class: "wide", of: (person) => [address_link(person.address), person.own && h("span.dim", " this node")] },
+	{ name: "key", class: "wide", of: (person) => [address_link(person.address),
+		person.own && h("span.dim", " this node")] },
 	{ name: "proofs", class: "n", of: (person) => count(person.proofs) },
 	{ name: "runs", class: "n", of: (person) => count(person.runs.merged) },
 	{ name: "earned", class: "n", of: (person) => amount(person.earned, 2) },
@@ -23,7 +24,8 @@ const COLUMNS = [
 	{ name: "late", class: "n hide-narrow", of: (person) => person.late > 0 ? count(person.late) : "" },
 	{ name: "runs merged", class: "n hide-narrow", of: (person) => count(person.runs.merged) },
 	{ name: "left out", class: "n hide-narrow", of: (person) => count(person.runs["left out"]) },
-	{ name: "struck", class: "n hide-narrow", of: (person) => h("span", { class: person.runs.struck > 0 ? "bad" : "" }, count(person.runs.struck)) },
+	{ name: "struck", class: "n hide-narrow", of: (person) =>
+		h("span", { class: person.runs.struck > 0 ? "bad" : "" }, count(person.runs.struck)) },
 	{ name: "for proofs", class: "n hide-narrow", of: (person) => some(person.paid_proofs) },
 	{ name: "for runs", class: "n hide-narrow", of: (person) => some(person.paid_runs) },
 	{ name: "for data", class: "n hide-narrow", of: (person) => some(person.paid_data) },
@@ -45,7 +47,8 @@ export async function show(view) {
 
 			listed = [...listed, ...found.contributors];
 			fill(body, table(COLUMNS, listed, { empty: "Nobody has earned anything yet." }), say_incomplete(found));
-			fill(more, listed.length < found.count && h("button", { type: "button", onclick: extend }, `More of ${plural(found.count, "key")}`));
+			fill(more, listed.length < found.count &&
+				h("button", { type: "button", onclick: extend }, `More of ${plural(found.count, "key")}`));
 		} catch (error) {
 			if (!view.signal.aborted)
 				fill(body, explain(error));

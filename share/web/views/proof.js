@@ -3,11 +3,13 @@
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { age, amount, count, moment } from "../format.js";
-import { address_link, again_button, audited_proof, block_link, card, dataset_link, digest_cells, facts, head, span, whole } from "../parts.js";
+import { address_link, again_button, audited_proof, block_link, card, dataset_link, digest_cells, facts, head, span,
+	whole } from "../parts.js";
 
 export async function show(view, [id]) {
 	const proof = await get(path_of("proof", id), view.signal);
-	const { button, found } = again_button(view, "Execute it here", "audit/proof", { id: proof.id }, (answer, seconds) => [
+	const { button, found } = again_button(view, "Execute it here", "audit/proof", { id: proof.id },
+		(answer, seconds) => [
 		h("dl", h("dt", "found"), h("dd.mono", answer.found_digest)), audited_proof(answer, seconds)]);
 	const data = await get(path_of("dataset", proof.dataset), view.signal).catch(() => ({}));
 
@@ -22,14 +24,16 @@ export async function show(view, [id]) {
 	const right = card("Who did it", facts([
 		["miner", address_link(proof.miner)],
 		["when", `${moment(proof.time)} · ${age(proof.time)} ago`],
-		["block", h("span", block_link(proof.height), h("span.dim", proof.index === 0 ? " · its own proof" : ` · proof ${proof.index}`))],
+		["block", h("span", block_link(proof.height),
+			h("span.dim", proof.index === 0 ? " · its own proof" : ` · proof ${proof.index}`))],
 		["confirmations", count(proof.confirmations)],
 		["reward", proof.reward !== undefined && amount(proof.reward)],
 		["ticket", h("span.mono", proof.ticket)],
 	]));
 
 	return { title: "Proof", content: [
-		head(["Proof ", h("span.mono", proof.id.slice(0, 16))], null, h("a.chip", { href: `api/proof/${proof.id}` }, "JSON")),
+		head(["Proof ", h("span.mono", proof.id.slice(0, 16))], null,
+			h("a.chip", { href: `api/proof/${proof.id}` }, "JSON")),
 		h("div.grid", span("s7", left), span("s5", right), span("s12", card("The digest of what came out", h("dl",
 			h("dt", "stated"), h("dd", whole(proof.digest))), digest_cells(proof.digest),
 		h("div.row.gap", button, h("span.quiet", "This node has executed it before it took the block. See for yourself.")), found))),

@@ -3,14 +3,16 @@
 import { get, path_of } from "../api.js";
 import { fill, h } from "../dom.js";
 import { amount, change, count, duration, nats, plural } from "../format.js";
-import { address_link, again_button, block_link, card, dataset_link, digest_cells, facts, get_panel, head, table } from "../parts.js";
+import { address_link, again_button, block_link, card, dataset_link, digest_cells, facts, get_panel, head,
+	table } from "../parts.js";
 
 const KINDS = {
 	open: "open", training: "training", committed: "committed", disclosed: "disclosed", "not disclosed": "committed",
 	challenged: "struck", merged: "merged", "left out": "left", struck: "struck", empty: "empty",
 };
 const WORDS = {
-	open: "no commit yet", training: "training here", committed: "committed", disclosed: "disclosed", "not disclosed": "not disclosed yet",
+	open: "no commit yet", training: "training here", committed: "committed", disclosed: "disclosed",
+		"not disclosed": "not disclosed yet",
 	challenged: "challenged", merged: "merged", "left out": "true, left out", struck: "struck", empty: "empty",
 };
 
@@ -24,14 +26,17 @@ export function seat_grid(round) {
 
 	for (const seat of round.seats)
 		counts.set(state_of(seat), (counts.get(state_of(seat)) ?? 0) + 1);
-	const says = (seat) => [`block ${count(seat.height)}: ${WORDS[state_of(seat)] ?? seat.state}`, seat.own && "this node's own",
+	const says = (seat) => [`block ${count(seat.height)}: ${WORDS[state_of(seat)] ?? seat.state}`,
+		seat.own && "this node's own",
 		seat.rechecked > 0 && `${plural(seat.rechecked, "segment")} executed again here`,
 		seat.false_segment !== undefined && `segment ${seat.false_segment} is false`].filter(Boolean).join(", ");
 
 	return [
-		h("div.seats", round.seats.map((seat) => h("a", { href: `#/round/${round.base}/${seat.height}`, title: says(seat),
+		h("div.seats", round.seats.map((seat) => h("a",
+			{ href: `#/round/${round.base}/${seat.height}`, title: says(seat),
 			"aria-label": says(seat), class: `k-${KINDS[state_of(seat)] ?? "open"} ${seat.own ? "own" : ""}` }))),
-		h("div.legend", [...counts].map(([state, seats]) => h("span", h("span.swatch", { class: `k-${KINDS[state] ?? "open"}` }),
+		h("div.legend", [...counts].map(([state, seats]) =>
+			h("span", h("span.swatch", { class: `k-${KINDS[state] ?? "open"}` }),
 			h("span", `${WORDS[state] ?? state} ${count(seats)}`))),
 		round.seats.some((seat) => seat.own) && h("span", "ringed: own")),
 	];
@@ -39,7 +44,8 @@ export function seat_grid(round) {
 
 // How far the round is: trained and committed, disclosed, merged.
 export function phases(round, height) {
-	const parts = [["commits", round.base, round.commits_until], ["disclosures", round.commits_until, round.disclosures_until],
+	const parts = [["commits", round.base, round.commits_until],
+		["disclosures", round.commits_until, round.disclosures_until],
 		["merge", round.disclosures_until, round.merge]];
 	const now = parts.find(([, , until]) => height < until);
 
@@ -47,7 +53,8 @@ export function phases(round, height) {
 		h("div.bar.gap", { role: "img", "aria-label": now ? `${now[0]} until block ${now[2]}` : "merged" },
 			parts.map(([, from, until]) => h("span.phase", { style: { flex: Math.max(1, until - from) } },
 				h("i.accent", { style: { width: `${Math.max(0, Math.min(1, (height - from) / (until - from || 1))) * 100}%` } })))),
-		h("div.quiet", now ? `${now[0]} until block ${count(now[2])}` + (now[0] === "merge" ? "" : `, merge at ${count(round.merge)}`) :
+		h("div.quiet", now ? `${now[0]} until block ${count(now[2])}` +
+			(now[0] === "merge" ? "" : `, merge at ${count(round.merge)}`) :
 			`merged at block ${count(round.merge)}`),
 	];
 }
@@ -63,7 +70,8 @@ function audited_run(answer, seconds) {
 }
 
 function seat_card(view, seat, round) {
-	const { button, found } = again_button(view, "Execute its segment here", "audit/run", { height: seat.height }, audited_run);
+	const { button, found } = again_button(view, "Execute its segment here", "audit/run", { height: seat.height },
+		audited_run);
 	const is_there = seat.blob !== undefined || seat.own;
 
 	return card(["The run of block ", block_link(seat.height)], facts([
@@ -81,11 +89,14 @@ function seat_card(view, seat, round) {
 
 function seat_columns(round) {
 	return [
-		{ name: "seat", of: (seat) => h("a", { href: `#/round/${round.base}/${seat.height}` }, h("span.swatch", { class: `k-${KINDS[state_of(seat)]}` }),
+		{ name: "seat", of: (seat) => h("a", { href: `#/round/${round.base}/${seat.height}` },
+			h("span.swatch", { class: `k-${KINDS[state_of(seat)]}` }),
 			h("span", count(seat.height))) },
 		{ name: "state", of: (seat) => WORDS[state_of(seat)] ?? seat.state },
-		{ name: "miner", class: "hide-narrow", of: (seat) => [address_link(seat.miner), seat.own && h("span.dim", " this node")] },
-		{ name: "dataset", class: "hide-narrow", of: (seat) => seat.dataset === undefined ? "" : dataset_link(seat.dataset) },
+		{ name: "miner", class: "hide-narrow", of: (seat) =>
+			[address_link(seat.miner), seat.own && h("span.dim", " this node")] },
+		{ name: "dataset", class: "hide-narrow", of: (seat) => seat.dataset === undefined ?
+			"" : dataset_link(seat.dataset) },
 		{ name: "segments", class: "n", of: (seat) => count(seat.length) },
 		{ name: "pay", class: "n", of: (seat) => amount(seat.pay) },
 	];

@@ -13,7 +13,8 @@ export function merge_change(round) {
 		return h("span.chip", "under way");
 	if (round.void)
 		return h("span.dim", "void");
-	return h("span", { class: round.loss_after < round.loss_before ? "good" : "" }, change(round.loss_after - round.loss_before));
+	return h("span", { class: round.loss_after < round.loss_before ? "good" : "" },
+		change(round.loss_after - round.loss_before));
 }
 
 const COLUMNS = [

@@ -24,5 +24,6 @@ export async function show(view, [text]) {
 		head("Search", found.length === 0 ? `Nothing here is “${text}”: no block, proof, transaction, address or dataset.` :
 			`“${text}” may be:`),
 		found.length > 0 && card(null, h("ul.plain", found.map((one) => h("li", one.kind === "dataset" ?
-			dataset_link(one.number, one.title) : h("a", { href: `#/${ROUTES[one.kind](one)[0]}` }, ROUTES[one.kind](one)[1])))))] };
+			dataset_link(one.number, one.title) : h("a", { href: `#/${ROUTES[one.kind](one)[0]}` },
+				ROUTES[one.kind](one)[1])))))] };
 }

@@ -5,8 +5,10 @@ import { h } from "../dom.js";
 import { amount, bytes, count } from "../format.js";
 import { address_link, block_link, card, facts, head, span, table, tx_link, whole } from "../parts.js";
 
-const contribution_of = (transaction) => transaction.vout.find((output) => output.scriptPubKey.contribution)?.scriptPubKey.contribution;
-const commitment_of = (transaction) => transaction.vout.find((output) => output.scriptPubKey.commitment)?.scriptPubKey.commitment;
+const contribution_of = (transaction) => transaction.vout.find((output) =>
+	output.scriptPubKey.contribution)?.scriptPubKey.contribution;
+const commitment_of = (transaction) => transaction.vout.find((output) =>
+	output.scriptPubKey.commitment)?.scriptPubKey.commitment;
 
 // What a transaction is for, in a few words.
 export function kind_of(transaction) {
@@ -28,8 +30,10 @@ function says(transaction) {
 
 	if (contribution)
 		return card("The data that it registers", facts([
-			["title", contribution.title], ["licence", contribution.licence], ["owner", address_link(contribution.owner)],
-			["size", bytes(contribution.size)], ["root", h("a.mono", { href: `#/dataset/${contribution.root}` }, contribution.root)],
+			["title", contribution.title], ["licence", contribution.licence],
+				["owner", address_link(contribution.owner)],
+			["size", bytes(contribution.size)], ["root",
+				h("a.mono", { href: `#/dataset/${contribution.root}` }, contribution.root)],
 		]));
 	if (round)
 		return card("What it says of a run", facts([
@@ -43,8 +47,10 @@ function says(transaction) {
 
 function input_columns() {
 	return [
-		{ name: "from", of: (input) => input.coinbase !== undefined ? "new coins" : /^0+$/.test(input.txid) ? "no coin" : tx_link(input.txid) },
-		{ name: "output", class: "n", of: (input) => input.coinbase !== undefined || /^0+$/.test(input.txid) ? "" : count(input.vout) },
+		{ name: "from", of: (input) => input.coinbase !== undefined ? "new coins" : /^0+$/.test(input.txid) ?
+			"no coin" : tx_link(input.txid) },
+		{ name: "output", class: "n", of: (input) => input.coinbase !== undefined || /^0+$/.test(input.txid) ?
+			"" : count(input.vout) },
 	];
 }
 
@@ -63,12 +69,14 @@ export async function show(view, [id]) {
 	const outputs = card(`To · ${count(transaction.vout.length)}`, table(OUTPUTS, transaction.vout));
 	const about = card("What it is", facts([
 		["id", whole(transaction.txid)], ["what", kind_of(transaction)],
-		["block", transaction.blockhash ? block_link(transaction.blockhash, transaction.blockhash.slice(0, 16)) : "none yet: it waits in the mempool"],
+		["block", transaction.blockhash ? block_link(transaction.blockhash,
+			transaction.blockhash.slice(0, 16)) : "none yet: it waits in the mempool"],
 		["confirmations", transaction.confirmations > 0 && count(transaction.confirmations)],
 		["size", `${bytes(transaction.size)}, ${count(transaction.vsize)} virtual`],
 	]));
 
 	return { title: "Transaction", content: [
-		head(["Transaction ", h("span.mono", transaction.txid.slice(0, 16))], null, h("a.chip", { href: `api/tx/${transaction.txid}` }, "JSON")),
+		head(["Transaction ", h("span.mono", transaction.txid.slice(0, 16))], null,
+			h("a.chip", { href: `api/tx/${transaction.txid}` }, "JSON")),
 		h("div.grid", span("s12", about), span("s12", what), span("s4", inputs), span("s8", outputs))] };
 }
