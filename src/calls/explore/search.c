@@ -10,7 +10,9 @@
 enum {
 	SEARCH_TEXT_MAX = 200,
 	SEARCH_TITLES_MAX = 20, /* datasets that words find */
-	SEARCH_DIGITS_MAX = 9   /* of a number: no product overflows */
+	SEARCH_DIGITS_MAX = 9,  /* of a number: no product overflows */
+	SEARCH_BEGINNING = 4,   /* digits of an id that it takes to look for blocks whose ids begin so */
+	SEARCH_BLOCKS_MAX = 20
 };
 
 static void search_found_block(json_t *found, const struct index_entry *entry)
@@ -73,6 +75,45 @@ static void search_hex(json_t *found, struct chain *chain, const char *digits)
 		search_found_id(found, "proof", "id", id, entry);
 	if (registry_find(chain_registry(chain), root, &number) != NULL)
 		search_found_dataset(found, chain_registry(chain), number);
+}
+
+/* --- what takes a look at every block --- */
+
+static bool search_begins_with(const uint8_t id[32], const char *digits, size_t count)
+{
+	char shown[65];
+
+	hex_encode_reversed(shown, id, 32);
+	return strncmp(shown, digits, count) == 0;
+}
+
+/* The beginning of a block's id, as pages and logs cut ids short; the newest first. */
+static void search_beginning(json_t *found, const struct chain *chain, const char *digits)
+{
+	const size_t count = strlen(digits);
+
+	if (count < SEARCH_BEGINNING || count > 63 || strspn(digits, "0123456789abcdef") != count)
+		return;
+	for (const struct index_entry *entry = chain_tip(chain);
+		entry != NULL && json_array_size(found) < SEARCH_BLOCKS_MAX; entry = entry->parent)
+		if (search_begins_with(entry->id, digits, count))
+			search_found_block(found, entry);
+}
+
+/* The block that made this state of the model: void ones after it leave it as it is. */
+static void search_model(json_t *found, const struct chain *chain, const char *digits)
+{
+	const struct index_entry *entry = chain_tip(chain);
+	uint8_t root[32];
+
+	if (!hex_decode_reversed(root, 32, digits))
+		return;
+	while (entry != NULL && memcmp(entry->model_root_after, root, 32) != 0)
+		entry = entry->parent;
+	while (entry != NULL && entry->parent != NULL && memcmp(entry->parent->model_root_after, root, 32) == 0)
+		entry = entry->parent;
+	if (entry != NULL)
+		search_found_block(found, entry);
 }
 
 static void search_address(json_t *found, const struct spec *spec, const char *text)
@@ -152,6 +193,10 @@ static enum rpc_outcome call_search(struct rpc_request *search_request, void *co
 	search_hex(found, chain, text);
 	search_address(found, chain_spec(chain), text);
 	if (json_array_size(found) == 0)
+		search_model(found, chain, text);
+	if (json_array_size(found) == 0)
+		search_beginning(found, chain, text);
+	if (json_array_size(found) == 0)
 		search_titles(found, chain_registry(chain), text);
 	return rpc_reply(search_request, found);
 }
@@ -160,8 +205,9 @@ static const struct rpc_method search_methods[] = {
 	{ "search", "Explorer", call_search, search_args,
 		"Tells what a text may mean: the height or id of a block, the id of a transaction or proof, in a block "
 		"or waiting for one, the number or root of a dataset, an address, whether anybody was paid there or "
-		"not. A text that is none of these is taken for words of titles of datasets, of which the newest 20 "
-		"are given.",
+		"not; the root of a state of the model, which is that of the block that made it. A text that is none "
+		"of these is taken for the beginning of ids of blocks (4 digits at least), and then for words of "
+		"titles of datasets: the newest 20 of either are given.",
 		"[{\"kind\": \"block\", \"height\": n, \"hash\": \"hex\"} or\n"
 		" {\"kind\": \"transaction\", \"txid\": \"hex\", \"height\": n, \"blockhash\": \"hex\"} or   these two "
 		"if a block has it\n"

@@ -161,8 +161,12 @@ def datasets_and_search():
         tap.equal(node.rpc.search(dataset["root"]), [letters], "a root")
         tap.equal(node.rpc.search(" letters  DISCHARGE "), [letters], "words of its title, in any order")
         tap.equal(node.rpc.search("letters xyz"), [], "other words")
+        # That of the model before a block is that after its parent; void blocks leave it as it is.
+        roots = [node.rpc.getblock(node.rpc.getblockhash(height))["model_root"] for height in range(1, 5)]
+        tap.equal([one["height"] for one in node.rpc.search(roots[3])], [roots.index(roots[3])], "a model's root")
+        tap.equal(node.rpc.search(block["hash"][:20]), [{"kind": "block", "height": 2, "hash": block["hash"]}], "half an id")
         tap.equal(node.rpc.search(PAYEE), [{"kind": "address", "address": PAYEE}], "an address")
-        tap.equal([node.rpc.search(text) for text in ("", "   ", "00" * 32, "ffff", "999999999999999999999")], [[]] * 5,
+        tap.equal([node.rpc.search(text) for text in ("", "   ", "00" * 32, "f" * 20, "999999999999999999999")], [[]] * 5,
                   "nothing")
         tap.true(contribution["root"] == dataset["root"], "the contribution")
 
