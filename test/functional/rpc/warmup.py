@@ -12,6 +12,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.heavy import BLOCKS, forget_states, heavy_node
 from framework.node import RpcError, daemon_path, wait_until
+from framework.web import Page
 
 RPC_IN_WARMUP = -28
 PROGRESS = re.compile(rf"Replaying the model: (\d+) of {BLOCKS}")
@@ -56,27 +57,34 @@ def check_batch(node):
 def calls():
     """Calls during the start, and after it"""
     node, tip, root = heavy_node()
+    page = Page(node)
     with node:
         node.launch()
         tap.true(0 < wait_for_warmup(node) <= BLOCKS, "progress")
+        listener = page.listen()
         check_batch(node)
         client = os.path.join(os.path.dirname(daemon_path()), "atelier-cli")
-        arguments = [client, f"-datadir={node.datadir}", *node.options, f"-rpcport={node.rpc_port}"]
+        arguments = [client, f"-datadir={node.datadir}", node.options[0], f"-rpcport={node.rpc_port}"]
         once = subprocess.run([*arguments, "getblockcount"], capture_output=True, text=True, check=False)
         tap.equal(once.returncode, -RPC_IN_WARMUP, f"status of the client: {once}")
         tap.true(PROGRESS.search(once.stderr), f"what the client says: {once.stderr}")
         waiting = subprocess.run([*arguments, "-rpcwait", "getblockcount"], capture_output=True, text=True, check=False)
         tap.equal((waiting.returncode, waiting.stdout, waiting.stderr), (0, f"{BLOCKS}\n", ""), "-rpcwait")
         tap.equal((node.tip(), node.model_root()), (tip, root), "tip and model root")
+        tap.equal(listener.next("model")[1], {"height": BLOCKS, "root": root}, "what who listened is told then")
 
 
 def stop():
-    """stop during the start: nothing is waited for, and nothing lost"""
+    """The page, and stop, during the start: nothing is waited for, and nothing lost"""
     node, tip, root = heavy_node()
     with node:
-        since = len(node.log())
+        page, since = Page(node), len(node.log())
         node.launch()
         wait_for_warmup(node)
+        listener = page.listen()
+        answer = page.ask("/api/chain")
+        tap.equal((answer.status, answer.json()["error"]["code"]), (503, RPC_IN_WARMUP), "what the page hears")
+        tap.equal(listener.response.status, 200, "status of events")
         tap.equal(node.rpc.stop(), "Atelier is stopping", "the answer")
         tap.equal(node.wait_for_exit(), 0, "status")
         log = node.log()[since:]
