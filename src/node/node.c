@@ -568,7 +568,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 	if (options_bool(node->settings->options, "explorer"))
 		node_open_explorer(node);
 	node_add_calls(node);
-	web_begin(node->web, node->chain, node->runner);
+	web_begin(node->web, node->chain, node->runner, node->writer);
 	rpc_table_set_warmup(node->table, NULL);
 	return node_import_blocks(node, err);
 }

@@ -14,6 +14,7 @@
 #include "util/warning.h"
 #include "web/actions.h"
 #include "web/api.h"
+#include "web/door/door.h"
 #include "web/events.h"
 #include "web/files.h"
 #include "web/guard.h"
@@ -26,6 +27,8 @@ struct web {
 	struct key key;
 	struct actions *actions;
 	struct events *events;
+	struct apikeys *apikeys; /* NULL: there is no door either */
+	struct door *door;
 	char *folder;
 	struct http_server *server; /* NULL: there is no page */
 };
@@ -54,6 +57,8 @@ static bool web_serve(struct web *web, struct event_base *base, struct errmsg *e
 		{ "GET", api_has_path, 0, api_handle, web->api },
 		{ "POST", actions_has_path, ACTIONS_BODY_MAX, actions_handle, web->actions },
 		{ "POST", actions_has_key_path, ACTIONS_KEY_BODY_MAX, actions_handle, web->actions },
+		{ "GET", door_has_path, 0, door_handle, web->door },
+		{ "POST", door_has_path, DOOR_BODY_MAX, door_handle, web->door },
 		{ "GET", files_has_path, 0, files_handle, web->folder },
 	};
 	const struct http_server_config config = {
@@ -158,6 +163,16 @@ static bool web_start(struct web *web, struct event_base *base, struct errmsg *e
 	return ok;
 }
 
+static bool web_open_door(struct web *web, struct event_base *base, struct rpc_table *table, struct errmsg *err)
+{
+	char *keys_path = path_join(web->settings->datadir.data, ".api_keys");
+
+	web->apikeys = apikeys_new(base, table, keys_path, err);
+	web->door = door_new(web->apikeys);
+	free(keys_path);
+	return web->apikeys != NULL;
+}
+
 struct web *web_open(struct event_base *base, const struct settings *settings, struct rpc_table *table,
 	struct errmsg *err)
 {
@@ -171,14 +186,18 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 	web->events = events_new(base);
 	web->folder = files_folder(options_string(settings->options, "webfolder"));
 	rpc_table_add(table, web_methods, sizeof web_methods / sizeof web_methods[0], web);
-	if (!settings->web || web_start(web, base, err))
+	if (!settings->web || (web_open_door(web, base, table, err) && web_start(web, base, err)))
 		return web;
 	web_free(web);
 	return NULL;
 }
 
-void web_begin(struct web *web, struct chain *chain, const struct runner *runner)
+void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer)
 {
+	const struct calls_parts door_parts = { .settings = web->settings, .chain = chain, .writer = writer };
+
+	if (web->door != NULL)
+		door_begin(web->door, &door_parts);
 	api_begin(web->api, chain);
 	actions_begin(web->actions, chain);
 	events_begin(web->events, chain, runner);
@@ -201,6 +220,8 @@ void web_free(struct web *web)
 	actions_free(web->actions);
 	api_free(web->api);
 	events_free(web->events);
+	door_free(web->door);
+	apikeys_free(web->apikeys);
 	key_clear(&web->key);
 	free(web->folder);
 	free(web);

@@ -12,6 +12,7 @@
 #include "rpc/table.h"
 #include "util/error.h"
 #include "work/runner.h"
+#include "work/text/writer.h"
 
 struct web;
 struct event_base;
@@ -22,8 +23,9 @@ struct event_base;
 struct web *web_open(struct event_base *base, const struct settings *settings, struct rpc_table *table,
 	struct errmsg *err);
 
-/* The chain is open, and what trains this node's own runs. Both are borrowed, and closed after web_free. */
-void web_begin(struct web *web, struct chain *chain, const struct runner *runner);
+/* The chain is open, and what trains this node's own runs, and what writes texts. All are borrowed, and freed after
+ * web_free; but the writer has answered all by then. */
+void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer);
 
 /* The loop will not run any more: before the parts that answer calls are closed. Then the end. NULL allowed for both.
  */

@@ -88,13 +88,17 @@ uint8_t pick_byte(const float logits[MODEL_VOCABULARY], const struct pick_option
 	return places[pick_reach(sums, count, pick_draw(options->seed, index), true)].byte;
 }
 
-void pick_log_probabilities(const float logits[MODEL_VOCABULARY], float out[MODEL_VOCABULARY])
+void pick_micro_logs(const float logits[MODEL_VOCABULARY], int32_t out[MODEL_VOCABULARY])
 {
-	float largest = math_max(logits, MODEL_VOCABULARY), log_sum;
+	float largest = math_max(logits, MODEL_VOCABULARY), weights[MODEL_VOCABULARY], log_sum;
 
 	for (size_t i = 0; i < MODEL_VOCABULARY; i++)
-		out[i] = math_exp(logits[i] - largest);
-	log_sum = math_log(math_sum16(out, MODEL_VOCABULARY));
-	for (size_t i = 0; i < MODEL_VOCABULARY; i++)
-		out[i] = (logits[i] - largest) - log_sum;
+		weights[i] = math_exp(logits[i] - largest);
+	log_sum = math_log(math_sum16(weights, MODEL_VOCABULARY));
+	/* Far below what can be drawn nobody counts decimals. */
+	for (size_t i = 0; i < MODEL_VOCABULARY; i++) {
+		float logarithm = (logits[i] - largest) - log_sum;
+
+		out[i] = logarithm < -1000 ? -1000000000 : (int32_t)(logarithm * 1e6f - 0.5f);
+	}
 }

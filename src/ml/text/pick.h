@@ -20,8 +20,8 @@ struct pick_options {
 /* The byte at place `index` of what is written, from finite logits. */
 uint8_t pick_byte(const float logits[MODEL_VOCABULARY], const struct pick_options *options, uint32_t index);
 
-/* For showing: the natural logarithms of the probabilities at temperature 1. */
-void pick_log_probabilities(const float logits[MODEL_VOCABULARY], float out[MODEL_VOCABULARY]);
+/* For showing: the natural logarithms of the probabilities at temperature 1, in millionths. */
+void pick_micro_logs(const float logits[MODEL_VOCABULARY], int32_t out[MODEL_VOCABULARY]);
 
 /* Bytes from the likeliest to the least likely; of equal ones the lower comes first. */
 void pick_order(const float logits[MODEL_VOCABULARY], uint8_t out[MODEL_VOCABULARY]);

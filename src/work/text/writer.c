@@ -273,11 +273,16 @@ static void writer_turned(void *arg, bool cancelled)
 	writer_go_on(writer);
 }
 
+size_t writer_room(const struct writer *writer)
+{
+	return writer->closed ? 0 : WRITER_TEXTS_MAX - writer->count;
+}
+
 struct writer_text *writer_write(struct writer *writer, const struct writer_order *order)
 {
 	struct writer_text *text, **last = &writer->waiting;
 
-	if (writer->closed || writer->count >= WRITER_TEXTS_MAX)
+	if (writer_room(writer) == 0)
 		return NULL;
 	text = mem_calloc(1, sizeof *text);
 	text->writer = writer;

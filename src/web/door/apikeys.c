@@ -1,0 +1,297 @@
+/* The list of keys, its file, and the calls that change it. */
+#include "web/door/apikeys.h"
+
+#include <event2/event.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "crypto/hash.h"
+#include "crypto/wipe.h"
+#include "rpc/method.h"
+#include "util/buf.h"
+#include "util/bytes.h"
+#include "util/clock.h"
+#include "util/file.h"
+#include "util/log.h"
+#include "util/mem.h"
+#include "util/random.h"
+
+#define APIKEYS_PREFIX "atl-"
+
+struct apikeys_key {
+	char name[65];
+	uint8_t hash[32];      /* of the key's text */
+	int64_t expires;       /* Unix seconds; 0: never */
+	uint64_t budget, used; /* bytes; budget 0: no limit */
+};
+
+struct apikeys {
+	char *path;
+	struct apikeys_key *keys;
+	size_t count;
+	struct event *write; /* due once something was used */
+};
+
+/* ---- The file ---- */
+
+static json_t *apikeys_show(const struct apikeys_key *key)
+{
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "name", json_string(key->name));
+	json_object_set_new(shown, "expires", json_integer(key->expires));
+	json_object_set_new(shown, "budget", json_integer((json_int_t)key->budget));
+	json_object_set_new(shown, "used", json_integer((json_int_t)key->used));
+	return shown;
+}
+
+static bool apikeys_write(struct apikeys *apikeys, struct errmsg *err)
+{
+	json_t *list = json_array();
+	struct buf text;
+	bool is_written;
+
+	for (size_t i = 0; i < apikeys->count; i++) {
+		json_t *shown = apikeys_show(&apikeys->keys[i]);
+
+		json_object_set_new(shown, "hash", json_hex(apikeys->keys[i].hash, 32));
+		json_array_append_new(list, shown);
+	}
+	buf_init(&text);
+	json_print(list, 2, &text);
+	buf_put_u8(&text, '\n');
+	is_written = file_write_atomic(apikeys->path, text.data, text.size, 0600, err);
+	buf_clear(&text);
+	json_decref(list);
+	return is_written;
+}
+
+static void apikeys_on_write(evutil_socket_t fd, short what, void *arg)
+{
+	struct errmsg err;
+
+	(void)fd;
+	(void)what;
+	if (!apikeys_write(arg, &err))
+		log_warn("What API keys have used cannot be written: %s", err.text);
+}
+
+static bool apikeys_read_key(const json_t *shown, struct apikeys_key *key)
+{
+	const json_t *name = json_object_get(shown, "name");
+	int64_t numbers[3];
+	static const char *const names[] = { "expires", "budget", "used" };
+
+	for (size_t i = 0; i < 3; i++)
+		if (!convert_int(json_object_get(shown, names[i]), names[i], 0, INT64_MAX, &numbers[i], NULL))
+			return false;
+	*key = (struct apikeys_key){ .expires = numbers[0],
+		.budget = (uint64_t)numbers[1],
+		.used = (uint64_t)numbers[2] };
+	if (!json_is_text(name) || json_string_length(name) >= sizeof key->name)
+		return false;
+	snprintf(key->name, sizeof key->name, "%s", json_string_value(name));
+	return convert_key(json_object_get(shown, "hash"), "hash", key->hash, NULL);
+}
+
+static bool apikeys_read_list(struct apikeys *apikeys, const json_t *list)
+{
+	if (!json_is_array(list) || json_array_size(list) > APIKEYS_MAX)
+		return false;
+	for (size_t i = 0; i < json_array_size(list); i++)
+		if (!apikeys_read_key(json_array_get(list, i), &apikeys->keys[apikeys->count++]))
+			return false;
+	return true;
+}
+
+static bool apikeys_read(struct apikeys *apikeys, struct errmsg *err)
+{
+	struct buf text;
+	json_t *list = NULL;
+	bool is_read;
+
+	if (!file_exists(apikeys->path))
+		return true;
+	buf_init(&text);
+	is_read = file_read(apikeys->path, 1 << 20, &text, err);
+	if (is_read) {
+		list = json_parse((const char *)text.data, text.size, NULL);
+		is_read = apikeys_read_list(apikeys, list) ||
+			errmsg_set(err, "%s is damaged: remove it, and make new keys", apikeys->path);
+	}
+	json_decref(list);
+	buf_clear(&text);
+	return is_read;
+}
+
+/* ---- Who may ---- */
+
+static struct apikeys_key *apikeys_find(const struct apikeys *apikeys, const char *name)
+{
+	for (size_t i = 0; i < apikeys->count; i++)
+		if (strcmp(apikeys->keys[i].name, name) == 0)
+			return &apikeys->keys[i];
+	return NULL;
+}
+
+enum apikeys_verdict apikeys_judge(const struct apikeys *apikeys, const char *authorization, bool is_local,
+	uint64_t bytes, char name[65])
+{
+	uint8_t hash[32];
+
+	name[0] = '\0';
+	if (apikeys->count == 0)
+		return is_local ? APIKEYS_OK : APIKEYS_WRONG;
+	if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
+		return APIKEYS_WRONG;
+	/* What is compared are hashes: how long that takes tells nobody a key. */
+	sha256(hash, authorization + 7, strlen(authorization + 7));
+	for (size_t i = 0; i < apikeys->count; i++) {
+		const struct apikeys_key *key = &apikeys->keys[i];
+
+		if (memcmp(key->hash, hash, 32) != 0)
+			continue;
+		if (key->expires != 0 && key->expires <= clock_wall())
+			return APIKEYS_WRONG;
+		snprintf(name, 65, "%s", key->name);
+		return key->budget == 0 || (key->used <= key->budget && bytes <= key->budget - key->used) ?
+			APIKEYS_OK :
+			APIKEYS_SPENT;
+	}
+	return APIKEYS_WRONG;
+}
+
+void apikeys_charge(struct apikeys *apikeys, const char *name, uint64_t bytes)
+{
+	static const struct timeval soon = { .tv_sec = 5 };
+	struct apikeys_key *key = apikeys_find(apikeys, name);
+
+	if (key == NULL)
+		return;
+	key->used += bytes;
+	if (!event_pending(apikeys->write, EV_TIMEOUT, NULL))
+		event_add(apikeys->write, &soon);
+}
+
+/* ---- Calls ---- */
+
+static const struct rpc_arg createapikey_args[] = {
+	{ .name = "name", .type = RPC_TEXT, .max = 64, .help = "Whose it is, for you; another than all there are." },
+	{ .name = "budget",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = INT64_MAX,
+		.help = "Bytes of prompts and texts that it is good for; 0: no limit." },
+	{ .name = "days",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = 36500,
+		.help = "How long it is good for; 0: until it is revoked." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_createapikey(struct rpc_request *request, void *context)
+{
+	struct apikeys *apikeys = context;
+	struct apikeys_key *key = &apikeys->keys[apikeys->count];
+	const char *name = rpc_text(request, "name");
+	char text[sizeof APIKEYS_PREFIX + 64] = APIKEYS_PREFIX;
+	uint8_t secret[32];
+	struct errmsg err;
+	json_t *shown;
+
+	if (apikeys->count == APIKEYS_MAX)
+		return rpc_fail(request, RPC_MISC_ERROR, "There are %d keys already", APIKEYS_MAX);
+	if (name[0] == '\0' || apikeys_find(apikeys, name) != NULL)
+		return rpc_fail(request, RPC_INVALID_PARAMETER, "name is empty, or another key has it");
+	*key = (struct apikeys_key){ .budget = (uint64_t)rpc_int(request, "budget") };
+	snprintf(key->name, sizeof key->name, "%s", name);
+	key->expires = rpc_int(request, "days") > 0 ? clock_wall() + rpc_int(request, "days") * 86400 : 0;
+	random_bytes(secret, sizeof secret);
+	hex_encode(text + strlen(APIKEYS_PREFIX), secret, sizeof secret);
+	sha256(key->hash, text, strlen(text));
+	apikeys->count++;
+	if (!apikeys_write(apikeys, &err)) {
+		apikeys->count--;
+		return rpc_fail(request, RPC_MISC_ERROR, "%s", err.text);
+	}
+	shown = apikeys_show(key);
+	json_object_set_new(shown, "key", json_string(text));
+	wipe(secret, sizeof secret);
+	wipe(text, sizeof text);
+	return rpc_reply(request, shown);
+}
+
+static enum rpc_outcome call_listapikeys(struct rpc_request *request, void *context)
+{
+	const struct apikeys *apikeys = context;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < apikeys->count; i++)
+		json_array_append_new(list, apikeys_show(&apikeys->keys[i]));
+	return rpc_reply(request, list);
+}
+
+static const struct rpc_arg revokeapikey_args[] = {
+	{ .name = "name", .type = RPC_TEXT, .max = 64, .help = "As it was given to createapikey." },
+	{ 0 },
+};
+
+static enum rpc_outcome call_revokeapikey(struct rpc_request *request, void *context)
+{
+	struct apikeys *apikeys = context;
+	struct apikeys_key *key = apikeys_find(apikeys, rpc_text(request, "name"));
+	struct errmsg err;
+
+	if (key == NULL)
+		return rpc_fail(request, RPC_INVALID_PARAMETER, "There is no key of this name");
+	*key = apikeys->keys[--apikeys->count];
+	if (!apikeys_write(apikeys, &err))
+		return rpc_fail(request, RPC_MISC_ERROR, "The key is revoked until this node ends: %s", err.text);
+	return rpc_reply(request, NULL);
+}
+
+static const struct rpc_method apikeys_methods[] = {
+	{ "createapikey", "Control", call_createapikey, createapikey_args,
+		"Makes a key with which programs may have texts written at /v1/. The first one made shuts the door for "
+		"those who have none. The key itself is told this once.",
+		"{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n, \"key\": \"text\"}",
+		"\"friend\" 1000000 30", RPC_EARLY },
+	{ "listapikeys", "Control", call_listapikeys, NULL, "Lists the keys of the API, without the keys themselves.",
+		"[{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n}, ...]", "", RPC_EARLY },
+	{ "revokeapikey", "Control", call_revokeapikey, revokeapikey_args,
+		"Makes a key worthless. When the last one is gone, programs on this machine need none again.", NULL,
+		"\"friend\"", RPC_EARLY },
+};
+
+struct apikeys *apikeys_new(struct event_base *base, struct rpc_table *table, const char *path, struct errmsg *err)
+{
+	struct apikeys *apikeys = mem_calloc(1, sizeof *apikeys);
+
+	apikeys->path = mem_strdup(path);
+	apikeys->keys = mem_calloc(APIKEYS_MAX, sizeof *apikeys->keys);
+	apikeys->write = mem_check(evtimer_new(base, apikeys_on_write, apikeys));
+	if (apikeys_read(apikeys, err)) {
+		rpc_table_add(table, apikeys_methods, sizeof apikeys_methods / sizeof *apikeys_methods, apikeys);
+		return apikeys;
+	}
+	apikeys->count = 0;
+	apikeys_free(apikeys);
+	return NULL;
+}
+
+void apikeys_free(struct apikeys *apikeys)
+{
+	if (apikeys == NULL)
+		return;
+	if (event_pending(apikeys->write, EV_TIMEOUT, NULL))
+		apikeys_on_write(-1, 0, apikeys);
+	event_free(apikeys->write);
+	free(apikeys->path);
+	free(apikeys->keys);
+	free(apikeys);
+}

@@ -1,0 +1,222 @@
+#!/usr/bin/env python3
+"""The door for clients of OpenAI's API: texts whole and in pieces, keys with budgets, limits, and what is refused."""
+
+import json
+import os
+import stat
+import sys
+import threading
+import time
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import PATIENCE, Node, wait_until
+from framework.web import Page
+
+MODEL = "atelier-regtest"
+TEXTS, CHATS = "/v1/completions", "/v1/chat/completions"
+
+
+# A model of which 64 long texts take minutes.
+LARGE = {"name": "large", "hrp": "rlarge", "d": 256, "layers": 8, "heads": 4, "ff": 704, "ctx": 256}
+
+
+def start(blocks=1, spec=None):
+    node = Node(chain=spec["name"] if spec else "regtest", start=False)
+    page = Page(node)
+    if spec is not None:
+        node.use_spec(spec)
+    node.start()
+    if blocks:
+        node.generate(blocks)
+    return node, page
+
+
+def ask(page, path, key=None, **body):
+    """The object that is answered."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = page.post(path, {"model": MODEL} | body, **headers)
+    if answer.status != 200:
+        raise AssertionError(f"{path} {body}: {answer.status} {answer.body}")
+    return answer.json()
+
+
+def refused(page, path, status, key=None, **body):
+    """Type, member and code of an error."""
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    answer = page.post(path, {"model": MODEL} | body, **headers)
+    tap.equal(answer.status, status, f"status of {body}")
+    error = answer.json()["error"]
+    tap.true(error["message"], "an error has no message")
+    return error["type"], error["param"], error["code"]
+
+
+def pieces(page, path, **body):
+    """The objects of a stream, which ends as it should."""
+    lines = page.post(path, {"model": MODEL, "stream": True} | body).body.decode().split("\n\n")
+    tap.equal(lines[-2:], ["data: [DONE]", ""], "end of the stream")
+    return [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+
+
+def whole():
+    """A completion is what generatetext writes, with logarithms of probabilities, several at once, from text or bytes"""
+    node, page = start()
+    with node:
+        tap.equal(page.json("/v1/models")["data"][0]["id"], MODEL, "the model")
+        tap.equal(page.json(f"/v1/models/{MODEL}")["id"], MODEL, "the model by its name")
+        tap.equal(page.ask("/v1/models/other").status, 404, "another model")
+        same = node.rpc.generatetext("The ", 40, "0.7", 5, 30, "0.9")
+        found = ask(page, TEXTS, prompt="The ", max_tokens=40, temperature=0.7, seed=5, top_k=30, top_p=0.9, logprobs=3)
+        choice, own = found["choices"][0], found["atelier"]
+        tap.equal((own["choices"][0]["hex"], choice["text"]), (same["hex"], same["text"]), "what is written")
+        tap.equal((own["model_root"], own["height"]), (same["model_root"], 1), "whose it is")
+        tap.equal(found["system_fingerprint"], same["model_root"][:16], "fingerprint")
+        tap.equal((choice["finish_reason"], found["usage"]), ("length", {"prompt_tokens": 4, "completion_tokens": 40,
+                                                                         "total_tokens": 44}), "its end")
+        logs = choice["logprobs"]
+        tap.equal([len(logs[name]) for name in ("tokens", "token_logprobs", "top_logprobs", "text_offset")], [40] * 4, "logs")
+        tap.true(all(len(top) == 3 and max(top.values()) >= log for top, log in zip(logs["top_logprobs"], logs["token_logprobs"])),
+                 "the likeliest are as likely as what was drawn")
+        prompts = [[84, 104, 101, 32], list(b"The\x00")]
+        many = ask(page, TEXTS, prompt=prompts, n=3, max_tokens=10, seed=7)
+        tap.equal([one["index"] for one in many["choices"]], list(range(6)), "choices")
+        for i, one in enumerate(many["atelier"]["choices"]):
+            want = node.rpc.generatetext(bytes(prompts[i // 3]).decode(), 10, 1, 7 + i % 3)
+            tap.equal((one["seed"], one["hex"]), (want["seed"], want["hex"]), f"choice {i}")
+        drawn = ask(page, TEXTS, prompt="a", max_tokens=10, receipt=True)["atelier"]["choices"][0]
+        receipt = {name: str(value) if name.startswith("t") else value for name, value in drawn["receipt"].items()}
+        receipt["top_k"] = int(receipt["top_k"])
+        tap.equal(node.rpc.verifycompletion(receipt, "a", drawn["hex"])["valid"], True, "the receipt")
+    node.stop()
+
+
+def in_pieces():
+    """A stream is the same text in pieces, in characters that are whole; a stop ends it before it is told"""
+    node, page = start()
+    with node:
+        seeds = (seed for seed in range(300) if b"e" in bytes.fromhex(node.rpc.generatetext("The ", 150, 1, seed)["hex"])[20:])
+        seed = next(seeds)
+        same = node.rpc.generatetext("The ", 150, 1, seed)
+        text = bytes.fromhex(same["hex"])
+        stop = text[text.index(b"e", 20) - 1:][:2]
+        options = {"prompt": "The ", "max_tokens": 150, "seed": seed, "logprobs": 1}
+        found = pieces(page, TEXTS, **options, stream_options={"include_usage": True})
+        tap.equal("".join(one["choices"][0]["text"] for one in found[:-1]), same["text"], "the text")
+        tap.equal(sum(len(one["choices"][0]["logprobs"]["tokens"]) for one in found[:-1]), 150, "tokens told")
+        tap.equal((found[-1]["choices"], found[-1]["usage"]["completion_tokens"]), ([], 150), "usage")
+        tap.equal((found[-2]["choices"][0]["finish_reason"], found[-2]["atelier"]["choices"][0]["hex"]), ("length", text.hex()),
+                  "the last piece")
+        if all(byte < 128 for byte in stop):
+            ended = pieces(page, TEXTS, **options, stop=["never that long a stop", stop.decode()])
+            told = bytes.fromhex(ended[-1]["atelier"]["choices"][0]["hex"])
+            tap.equal((told, ended[-1]["choices"][0]["finish_reason"]), (text[:text.index(stop)], "stop"), "a stop")
+        chat = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "assistant", "content": "Ho"}, {"role": "user", "content": "Hu"}]
+        prompt = "Be kind.\n\nUser: Hi\nAssistant: Ho\nUser: Hu\nAssistant:"
+        want = node.rpc.generatetext(prompt, 60, 1, 9)
+        one = ask(page, CHATS, messages=chat, max_completion_tokens=60, seed=9, logprobs=True, top_logprobs=2)
+        tap.equal((one["object"], one["choices"][0]["message"]["content"]), ("chat.completion", want["text"]), "a chat")
+        logs = one["choices"][0]["logprobs"]["content"]
+        tap.equal(bytes(log["bytes"][0] for log in logs).hex(), want["hex"], "bytes of the logs")
+        found = pieces(page, CHATS, messages=chat, max_tokens=60, seed=9)
+        tap.equal("".join(one["choices"][0]["delta"]["content"] for one in found), want["text"], "a streamed chat")
+        tap.equal(found[-1]["choices"][0]["finish_reason"], "length", "its end")
+    node.stop()
+
+
+def keys():
+    """Without keys this machine needs none; with one everybody does; budgets, ends and revocation are kept over restarts"""
+    node, page = start()
+    with node:
+        small = {"prompt": "abcd", "max_tokens": 10}
+        ask(page, TEXTS, key="anything", **small)
+        key = node.rpc.createapikey("friend", 30, 2)["key"]
+        other = node.rpc.createapikey("other")["key"]
+        for wrong in (None, key[:-1], key + "0", ""):
+            tap.equal(refused(page, TEXTS, 401, key=wrong, **small), ("authentication_error", None, "invalid_api_key"), "no key")
+        tap.equal(page.ask("/v1/models").status, 401, "models without a key")
+        tap.equal(refused(page, TEXTS, 429, key=key, prompt="abcd", max_tokens=27)[2], "insufficient_quota", "more than the budget")
+        ask(page, TEXTS, key=key, **small)
+        ask(page, TEXTS, key=key, **small)
+        tap.equal(refused(page, TEXTS, 429, key=key, **small)[2], "insufficient_quota", "an empty budget")
+        ask(page, TEXTS, key=other, **small)
+        listed = {one["name"]: one for one in node.rpc.listapikeys()}
+        tap.equal((listed["friend"]["used"], listed["other"]["used"], "key" in listed["friend"]), (28, 14, False), "what is listed")
+        path = os.path.join(node.chaindir, ".api_keys")
+        tap.equal(stat.S_IMODE(os.stat(path).st_mode), 0o600, "mode of the file")
+        node.restart()
+        tap.equal({one["name"]: one["used"] for one in node.rpc.listapikeys()}, {"friend": 28, "other": 14}, "after a restart")
+        with open(path, encoding="utf-8") as file:
+            tap.true(key[4:] not in file.read(), "the key itself is in the file")
+        node.rpc.setmocktime(int(time.time()) + 3 * 86400)
+        refused(page, TEXTS, 401, key=key, **small)
+        ask(page, TEXTS, key=other, **small)
+        with tap.raises(-8, "name"):
+            node.rpc.createapikey("other")
+        node.rpc.revokeapikey("other")
+        refused(page, TEXTS, 401, key=other, **small)
+        node.rpc.revokeapikey("friend")
+        ask(page, TEXTS, **small)
+    node.stop()
+
+
+def refusals():
+    """What is wrong is named with its member; other pages and other types get nothing"""
+    node, page = start(0)
+    with node:
+        good = {"prompt": "a", "max_tokens": 1}
+        for member, value in (("prompt", None), ("prompt", 5), ("prompt", []), ("prompt", [256]), ("prompt", [-1]), ("prompt", ["a"] * 9),
+                              ("max_tokens", 0), ("max_tokens", 4097), ("temperature", -1), ("temperature", "hot"), ("top_p", 2), ("n", 9),
+                              ("n", 0), ("best_of", 2), ("stop", ["a"] * 5), ("stop", [""]), ("stop", "x" * 65), ("stop", 1), ("stream", 1),
+                              ("logprobs", 21), ("seed", -1), ("presence_penalty", 0.5), ("logit_bias", {"5": 1}), ("echo", True),
+                              ("suffix", "b"), ("model", 5), ("response_format", {"type": "json_object"})):
+            tap.equal(refused(page, TEXTS, 400, **good | {member: value}), ("invalid_request_error", member, None), f"{member} {value}")
+        for messages in (None, [], "a", [{"role": "tool", "content": "a"}], [{"content": "a"}], [{"role": "user"}], [5],
+                         [{"role": "user", "content": [{"type": "image_url"}]}]):
+            tap.equal(refused(page, CHATS, 400, messages=messages)[1], "messages", f"messages {messages}")
+        tap.equal(refused(page, TEXTS, 404, **good | {"model": "gpt"})[2], "model_not_found", "another model")
+        # What means nothing here, or no more than nothing, is let through.
+        ask(page, TEXTS, **good, user="me", presence_penalty=0, logit_bias={}, stop=None, response_format={"type": "text"})
+        json_type = {"Content-Type": "application/json"}
+        tap.equal(page.ask(TEXTS, "POST", "[]", json_type).status, 400, "no object")
+        tap.equal(page.ask(TEXTS, "POST", "{", json_type).status, 400, "no JSON")
+        tap.equal(page.ask(TEXTS, "POST", "{}", {"Content-Type": "text/plain"}).status, 415, "another type")
+        tap.equal(page.ask(TEXTS, "POST", "{}", json_type | {"Origin": "http://elsewhere"}).status, 403, "another page")
+        tap.equal(page.ask(TEXTS, "POST", "x" * (513 << 10), json_type).status, 413, "a long body")
+        tap.equal((page.ask(TEXTS).status, page.ask("/v1/none").status), (405, 404), "other paths")
+    node.stop()
+
+
+def limits():
+    """So many at a time; who hangs up makes room; a node that ends answers those who wait"""
+    node, page = start(0, LARGE)
+    model, answered, held = page.json("/v1/models")["data"][0]["id"], [], []
+    long = {"model": model, "prompt": "a", "max_tokens": 4096, "n": 8}
+
+    def wait():
+        answered.append(page.post(TEXTS, long).status)
+
+    with node:
+        # 64 texts: the ninth request finds no room.
+        for _ in range(8):
+            connection = page.connect()
+            connection.request("POST", TEXTS, json.dumps(long | {"stream": True}), {"Content-Type": "application/json"})
+            held.append((connection, connection.getresponse()))
+        tap.equal(refused(page, TEXTS, 429, **long)[2], "rate_limit_exceeded", "one more")
+        for connection, response in held:
+            response.close()
+            connection.close()
+        short = {"model": model, "prompt": "a", "n": 8, "max_tokens": 1}
+        wait_until(lambda: page.post(TEXTS, short).status == 200, "room again")
+        threads = [threading.Thread(target=wait) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        wait_until(lambda: page.post(TEXTS, short | {"n": 1}).status == 200, "the node writes others meanwhile")
+        node.stop()
+        for thread in threads:
+            thread.join(PATIENCE)
+        tap.equal(answered, [503] * 4, "those who waited are answered")
+
+
+tap.main(whole, in_pieces, keys, refusals, limits)
