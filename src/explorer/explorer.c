@@ -241,7 +241,8 @@ static bool explorer_read_tip(struct explorer *explorer, struct errmsg *err)
 	found = db_get(explorer->db, &tip_key, 1, &tip_bytes, err);
 	if (found == DB_FOUND && tip_bytes.size == EXPLORER_TIP_SIZE && tip_bytes.data[0] == EXPLORER_VERSION)
 		at = chain_find(explorer->chain, tip_bytes.data + 1);
-	if (at != NULL && at->status == ENTRY_CONNECTED) {
+	/* One that was refused since, while the index was off, can be taken back as well: it was connected once. */
+	if (at != NULL && (at->parent == NULL || at->connect_order > 0)) {
 		explorer->at = at;
 		explorer->ranked = read_le32(tip_bytes.data + 33);
 	} else if (found == DB_FOUND) {

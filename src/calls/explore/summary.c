@@ -12,15 +12,18 @@ enum {
  * there is none. */
 static int64_t summary_mean_loss(const struct index_entry *entry)
 {
-	int64_t sum = 0;
-	int count = 0;
+	int64_t sum = 0, known = 0;
 
-	for (; entry->height > 0 && count < SUMMARY_MEAN; entry = entry->parent, count++) {
+	for (int i = 0; entry->height > 0 && i < SUMMARY_MEAN; i++, entry = entry->parent) {
 		struct block_outcome outcome;
+		const int64_t loss = show_micro_loss_after(chain_outcome(entry, &outcome));
 
-		sum += show_micro_loss_after(chain_outcome(entry, &outcome));
+		if (loss >= 0) {
+			sum += loss;
+			known++;
+		}
 	}
-	return count > 0 ? sum / count : -1;
+	return known > 0 ? sum / known : -1;
 }
 
 /* The last block that was a day old when the tip came, by median times, which never fall; block 1 of a younger chain.

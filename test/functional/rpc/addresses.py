@@ -180,6 +180,7 @@ def survives(node, own):
     node.restart("-wallet=w")
     level(node)
     Books(node).compare(node)
+    tap.true("made anew" not in node.log(), "it went back to the fork, block by block")
     node.rpc.reconsiderblock(ids[1])
     tap.true(everything(node) == before, "back on the branch that it knew")
 
