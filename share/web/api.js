@@ -69,6 +69,59 @@ export async function post(path, body, signal) {
 	return response.json();
 }
 
+// --- texts ---
+
+// Calls told(object) for each message of an answer in pieces: lines "data: {...}", blank lines between, [DONE] at the end.
+async function read_pieces(response, told) {
+	const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+	let text = "";
+
+	for (;;) {
+		const { value, done } = await reader.read();
+
+		if (done)
+			return;
+		text += value;
+		const messages = text.split("\n\n");
+
+		text = messages.pop();
+		for (const message of messages)
+			if (message.startsWith("data: {"))
+				told(JSON.parse(message.slice(6)));
+	}
+}
+
+// What the model writes behind a prompt: { prompt, text, hex, seed, height, receipt }. told(text) is called for each piece.
+// asked: generatetext's arguments. Where the door for programs has a key of its own, the text comes whole.
+export async function write_text(asked, told, signal) {
+	const { prompt, bytes, ...rest } = asked;
+	const answer = { prompt, text: "" };
+	let response;
+
+	try {
+		response = await answer_of("/v1/completions",
+			post_options({ prompt, max_tokens: bytes, stream: true, ...rest }, signal));
+	} catch (error) {
+		if (!(error instanceof Failure && [401, 404, 405].includes(error.status)))
+			throw error;
+		const whole = await post("generate", asked, signal);
+
+		told(whole.text);
+		return whole;
+	}
+	await read_pieces(response, ({ choices, atelier, error }) => {
+		if (error)
+			throw new Failure(error.message, 500, error.code);
+		const piece = choices[0]?.text ?? "";
+
+		answer.text += piece;
+		told(piece);
+		if (atelier)
+			Object.assign(answer, atelier.choices[0], { height: atelier.height });
+	});
+	return answer;
+}
+
 // --- the page key ---
 
 export const key = () => sessionStorage.getItem(KEY) ?? "";

@@ -1,6 +1,6 @@
 // The model continues a text.
 
-import { post } from "../api.js";
+import { post, write_text } from "../api.js";
 import { fill, h } from "../dom.js";
 import { count, duration } from "../format.js";
 import { again_button, card, explain, head, span } from "../parts.js";
@@ -23,16 +23,25 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 	const seed = number_field("seed", { min: 0, step: 1, placeholder: "drawn" });
 	const text = h("p.play.asked", { "aria-live": "polite", tabindex: 0, hidden: true }), about = h("div.chips.gap");
 	const button = h("button.main", { type: "submit" }, "Go on"),
-		edit = h("button", { type: "button", hidden: true }, "Edit");
+		edit = h("button", { type: "button", hidden: true }, "Edit"),
+		stop = h("button", { type: "button", hidden: true }, "Stop");
 	const form = h("form.fill", prompt, text,
-		h("div.controls", button, edit, warmth.label, length.label, !compact && seed.label), about);
+		h("div.controls", button, stop, edit, warmth.label, length.label, !compact && seed.label), about);
 
 	function show_text(is_shown) {
 		prompt.hidden = is_shown;
 		text.hidden = edit.hidden = !is_shown;
 	}
 
+	// Or not any more.
+	function show_work(is_working) {
+		button.hidden = edit.disabled = is_working;
+		stop.hidden = !is_working;
+		text.classList.toggle("busy", is_working);
+	}
+
 	async function ask(event) {
+		const stopping = new AbortController(), signal = AbortSignal.any([view.signal, stopping.signal]);
 		const start = performance.now();
 		const body = { prompt: prompt.value, bytes: Number(length.input.value), temperature: Number(warmth.input.value),
 			receipt: true };
@@ -40,24 +49,24 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 		event.preventDefault();
 		if (seed.input.value !== "")
 			body.seed = seed.input.value;
-		button.disabled = edit.disabled = true;
+		const written = h("em");
+
 		show_text(true);
-		text.classList.add("busy");
-		fill(text, body.prompt);
+		show_work(true);
+		fill(text, body.prompt, written);
 		fill(about);
+		stop.onclick = () => stopping.abort();
 		try {
-			const answer = await post("generate", body, view.signal);
+			const answer = await write_text(body, (piece) => written.append(piece), signal);
 			const seconds = (performance.now() - start) / 1000;
 
-			fill(text, answer.prompt, h("em", answer.text));
-			prompt.value = answer.prompt + answer.text;
 			fill(about, chips(answer, body, seconds), answer.receipt && receipt_of(view, answer));
 		} catch (error) {
-			if (!view.signal.aborted)
+			if (!signal.aborted)
 				fill(about, explain(error));
 		}
-		text.classList.remove("busy");
-		button.disabled = edit.disabled = false;
+		prompt.value = body.prompt + written.textContent;
+		show_work(false);
 	}
 
 	form.addEventListener("submit", ask);

@@ -48,6 +48,18 @@ function how_to_have(model) {
 	];
 }
 
+function how_to_ask() {
+	const commands = [`curl ${location.origin}/v1/completions -H 'Content-Type: application/json' \\`,
+		"  -d '{\"prompt\": \"The \", \"max_tokens\": 100, \"temperature\": 0.8}'"];
+
+	return [
+		h("p.note", "Programs that speak OpenAI's API find the model at ", h("span.mono", `${location.origin}/v1`),
+			", completions and chats, whole or in pieces. Once ", h("span.mono", "atelier-cli createapikey"),
+			" has made a key, they need one."),
+		h("pre.code", { tabindex: 0 }, commands.join("\n")),
+	];
+}
+
 export async function show(view) {
 	const model = await get(`model?count=${DATASETS}`, view.signal).catch(() => get("model", view.signal));
 	const numbered = model.data.map((one, at) => ({ ...one, colour: colour(at) }));
@@ -76,5 +88,5 @@ export async function show(view) {
 		head("The model", null, h("a.chip", { href: "#/ask" }, "Ask it"), h("a.chip", { href: "api/model" }, "JSON")),
 		h("div.grid", span("s5", sizes), span("s7", where), curve_card(view, "s12"), span("s12", lineage),
 			span("s5", licences),
-			span("s7", having))] };
+			span("s7", having), span("s12", card("Ask it from programs", how_to_ask())))] };
 }

@@ -82,6 +82,7 @@ def clicks():
         tab.click("details.receipt button")
         tab.wait("document.querySelector('details.receipt .note.good')", "the receipt of a text was followed")
         tap.true(tab.run(FITS), "the receipt fits")
+        tap.true(f"http://{page.host}/v1/completions" in tab.requests, "the text came in pieces")
         mine_to(node, 13)
         tab.wait("document.querySelector('a.tile b')?.textContent === '13'", "the tile of a block that came")
         tab.click("a.tile")
@@ -213,11 +214,12 @@ def show(tab, route):
     tab.wait(SETTLED, f"the view {route} is drawn")
 
 
-def without_library():
-    """Where dygraphs is not installed the page says so, and shows line and figures"""
+def without():
+    """Where dygraphs is not installed the page says so, and shows line and figures; texts come where the door wants a key"""
     require_browser()
     node, page = start()
     mine_to(node, 5)
+    node.rpc.createapikey("others")
     with Browser() as browser:
         tab = browser.open("about:blank")
         tab.do("Network.setBlockedURLs", urls=["*/lib/*"])
@@ -225,7 +227,9 @@ def without_library():
         tab.wait("document.querySelector('.plot path')", "a line of our own")
         tap.true("libjs-dygraphs" in tab.text(".readout"), "what is missing")
         tap.equal(tab.run("document.querySelectorAll('details tbody tr').length"), 5, "figures in the table")
-        check_quiet(tab, page, but=["/lib/"])
+        tab.click("form button.main")
+        tab.wait("document.querySelector('details.receipt')", "a text by the page's own path")
+        check_quiet(tab, page, but=["/lib/", "/v1/completions"])
     node.stop()
 
 
@@ -280,4 +284,4 @@ if __name__ == "__main__":
         finally:
             end_all()
     else:
-        tap.main(clicks, contributes, looks, without_library)
+        tap.main(clicks, contributes, looks, without)
