@@ -117,13 +117,16 @@ static void http_connection_free(struct http_connection *connection)
 /* Who goes first when the places are taken: the oldest stranger; if there is none, the oldest who asks for nothing or
  * has most likely gone. Strangers fall in the order in which they came, so that one who knows the password always gets
  * in: he is the youngest, and has as many turns of the loop as there are places to show it. Whoever waits for an
- * answer never falls: an endpoint's work is not to be had for the asking by whoever comes next. */
-static struct http_connection *server_find_expendable(const struct http_server *server)
+ * answer never falls: an endpoint's work is not to be had for the asking by whoever comes next. `of`: somebody of his
+ * group, or NULL for anybody. */
+static struct http_connection *server_find_expendable(const struct http_server *server, const struct visitor *of)
 {
 	struct http_connection *idle_connection = NULL;
 
 	for (struct http_connection *connection = server->connections; connection != NULL;
 		connection = connection->next) {
+		if (of != NULL && !visitor_is_neighbour(of, &connection->visitor))
+			continue;
 		if (!connection->trusted)
 			return connection;
 		if (idle_connection == NULL &&
@@ -163,7 +166,7 @@ static void server_on_admit(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	listeners_set_open(server->doors,
-		server->count < server->most || server_find_expendable(server) != NULL ||
+		server->count < server->most || server_find_expendable(server, NULL) != NULL ||
 			server_find_remote(server) != NULL);
 }
 
@@ -725,18 +728,20 @@ static void server_on_entered(void *context, evutil_socket_t fd, const struct so
 {
 	struct http_server *server = context;
 	const struct visitor visitor = visitor_of(from);
-	bool full = server->count >= server->most, is_far = server->is_open && !visitor.is_local;
-	struct http_connection *first = full ? server_find_expendable(server) : NULL;
+	const bool is_far = server->is_open && !visitor.is_local,
+		   is_one_of_many = is_far && server_count_neighbours(server, &visitor) >= HTTP_PER_GROUP,
+		   full = is_one_of_many || server->count >= server->most;
+	struct http_connection *first = full ? server_find_expendable(server, is_one_of_many ? &visitor : NULL) : NULL;
 
 	if (full && first == NULL && !is_far)
 		first = server_find_remote(server);
 	/* Some versions of libevent accept what was in the queue when the doors were closed. */
-	if ((full && first == NULL) || (is_far && server_count_neighbours(server, &visitor) >= HTTP_PER_GROUP)) {
+	if (full && first == NULL) {
 		evutil_closesocket(fd);
 		return;
 	}
 	if (first != NULL) {
-		if (!first->trusted && log_limit_allows(&server->full))
+		if (!first->trusted && !is_one_of_many && log_limit_allows(&server->full))
 			log_warn("%s: all %zu connections are taken; the oldest that has asked for nothing yet, from "
 				 "%s, is closed",
 				server->name, server->most, first->visitor.host);

@@ -9,7 +9,8 @@
  * when all places are taken the oldest that has shown no credentials is closed for the next, or else the oldest without
  * a request; and where all wait for answers, nobody is let in until one has his. Who has not sent the head of a request
  * in time is hung up on. Where no credentials are asked for, who has sent one counts as known; but a group that is not
- * of this machine has at most HTTP_PER_GROUP places, and gives way to who is, whatever it waits for.
+ * of this machine has at most HTTP_PER_GROUP places, among whom room is made as among all, and gives way to who is,
+ * whatever it waits for.
  *
  * Everything is on the loop's thread. */
 #ifndef ATELIER_HTTP_SERVER_H

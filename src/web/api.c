@@ -7,6 +7,7 @@
 #include "util/clock.h"
 #include "util/mem.h"
 #include "web/answer.h"
+#include "web/budget.h"
 #include "web/cache.h"
 #include "web/routes.h"
 
@@ -28,6 +29,7 @@ struct api {
 	struct rpc_table *table;
 	struct chain *chain; /* NULL while it is being opened */
 	struct cache *cache;
+	struct budget far;               /* of those who are not on this machine */
 	uint32_t changes, chain_changes; /* what the chain has told: at all, and of tip and verdicts */
 	struct api_call *calls;
 };
@@ -83,7 +85,11 @@ static void api_answer_result(const struct api_call *call, const json_t *result)
 	json_decref(shown);
 	if (call->api != NULL)
 		cache_put(call->api->cache, call->name, call->stamp, &body);
-	answer_give(call->exchange, call->known, ANSWER_JSON, &body);
+	if (body.size > API_FAR_MAX && !call->is_local)
+		answer_refuse(call->exchange, 403, "So long an answer is for this machine's own users");
+	else
+		answer_give(call->exchange, call->known, ANSWER_JSON, &body);
+	buf_clear(&body);
 }
 
 static void api_on_called(void *context, const json_t *result, const json_t *error)
@@ -205,6 +211,7 @@ static void api_call_begin(struct api *api, const struct http_request *request, 
 static void api_answer(struct api *api, const struct http_request *request, const struct route *route, json_t *params,
 	struct http_exchange *exchange)
 {
+	const int64_t began = clock_mono_ms();
 	char *name;
 	struct buf body;
 
@@ -217,9 +224,14 @@ static void api_answer(struct api *api, const struct http_request *request, cons
 	if (cache_get(api->cache, name, api_stamp(api, route), &body)) {
 		answer_give(exchange, request->head->fields[HTTP_IF_NONE_MATCH], ANSWER_JSON, &body);
 		free(name);
+	} else if (!request->from->is_local && !budget_allows(&api->far, began)) {
+		answer_refuse(exchange, 429, "Too much is asked for from far away");
+		free(name);
 	} else {
 		api_call_begin(api, request, route, params, name, exchange);
 	}
+	if (!request->from->is_local)
+		budget_spend(&api->far, began, clock_mono_ms());
 }
 
 void api_handle(void *context, const struct http_request *request, struct http_exchange *exchange)

@@ -8,10 +8,15 @@
 #include "http/server.h"
 #include "rpc/table.h"
 
+enum { API_FAR_MAX = 4 << 20 }; /* bytes of an answer to who is not on this machine */
+
 struct api;
 
 /* The table is borrowed, and outlives all calls that were begun. Answers are kept (web/cache.h): those that follow from
- * the active chain alone (ROUTE_CHAIN) until it changes, others until the chain tells anything, a second at most. */
+ * the active chain alone (ROUTE_CHAIN) until it changes, others until the chain tells anything, a second at most.
+ *
+ * Who is not on this machine gets answers of API_FAR_MAX bytes, and 429 while such as he have taken more of the loop's
+ * time than they may (web/budget.h). */
 struct api *api_new(struct rpc_table *table);
 /* The chain is open, and outlives the api: until then the table lets no call through. */
 void api_begin(struct api *api, struct chain *chain);
