@@ -116,7 +116,7 @@ async function look() {
 		lost = true;
 		badge.hidden = false;
 		badge.className = "badge lost";
-		badge.textContent = "no node";
+		badge.textContent = error.status === 503 ? "starting" : "no node";
 		badge.title = error.message;
 	}
 }

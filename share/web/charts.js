@@ -72,7 +72,7 @@ function say_point(curve, at) {
 }
 
 function say_nothing(curve, zoomable) {
-	const merges = curve.merge_count > 0 ? `${count(curve.merge_count)} merged rounds` : "";
+	const merges = curve.merge_count > 0 ? `${count(curve.merge_count)} rounds` : "";
 	const voids = curve.void_count > 0 ? `${count(curve.void_count)} void updates` : "";
 
 	return [`blocks ${count(curve.from)} to ${count(curve.to)}`, merges, voids,
@@ -144,7 +144,7 @@ export function curve_card(view, span = "s8") {
 			text));
 	const details = h("details.quiet", { hidden: true }, h("summary", "the figures"));
 	const section = h(`section.card.${span}`, h("div.title",
-		h("h2", "Loss over blocks ", h("span", "· lines are merged rounds")),
+		h("h2", "Loss over blocks ", h("span", "· lines are merged rounds, dashed if void")),
 		h("div.tools", choices)), h("div.body.fill", holder, readout, details));
 
 	function choose(by_time) {

@@ -62,7 +62,9 @@ function how_to_ask() {
 
 export async function show(view) {
 	const model = await get(`model?count=${DATASETS}`, view.signal).catch(() => get("model", view.signal));
-	const numbered = model.data.map((one, at) => ({ ...one, colour: colour(at) }));
+	const listed = await get(`datasets?count=${DATASETS}`, view.signal).catch(() => []);
+	const numbers = new Map(listed.map((data) => [data.root, data.number]));
+	const numbered = model.data.map((one) => ({ ...one, colour: numbers.has(one.root) ? colour(numbers.get(one.root)) : "" }));
 	const sizes = card("Sizes", facts([
 		["kind", model.architecture],
 		["parameters", `${large(model.parameters)} (${count(model.parameters)})`],
