@@ -149,30 +149,29 @@ static bool data_find_dataset(const struct registry *registry, const char *named
 	return number_read < registry_count(registry);
 }
 
-/* The newest blocks whose slots had the dataset, from the index: what each draw showed is not in the registry. */
-enum { DATA_DRAWS_SHOWN = 10, DATA_DRAWS_BLOCKS = 2016 };
+/* Of the newest blocks whose slots had the dataset: what each draw showed is not in the registry. */
+enum { DATA_DRAWS_SHOWN = 10 };
 
-static json_t *data_show_last_draws(const struct chain *chain, uint32_t dataset_number)
+static json_t *data_show_last_draws(const struct calls_parts *data, uint32_t dataset_number)
 {
-	const struct index_entry *draw_entry = chain_tip(chain);
+	size_t block_count;
+	const uint32_t *heights = past_draws(data->past, dataset_number, &block_count);
 	json_t *last_draws = json_array();
 
-	for (uint32_t back = 0; back < DATA_DRAWS_BLOCKS && draw_entry->height > 0; back++) {
+	while (block_count-- > 0 && json_array_size(last_draws) < DATA_DRAWS_SHOWN) {
 		struct block_outcome did;
 
-		chain_outcome(draw_entry, &did);
-		for (uint32_t slot = 0; slot < did.outcome.slots && !did.outcome.is_void; slot++) {
+		chain_outcome(chain_at(data->chain, heights[block_count]), &did);
+		for (uint32_t slot = 0; slot < did.outcome.slots; slot++) {
 			json_t *draw_shown;
 
-			if (did.dataset[slot] != dataset_number || did.outcome.slot[slot].count == 0)
+			if (did.dataset[slot] != dataset_number || did.outcome.slot[slot].count == 0 ||
+				json_array_size(last_draws) == DATA_DRAWS_SHOWN)
 				continue;
 			draw_shown = show_slot(&did, slot);
-			json_object_set_new(draw_shown, "height", json_integer(draw_entry->height));
+			json_object_set_new(draw_shown, "height", json_integer(heights[block_count]));
 			json_array_append_new(last_draws, draw_shown);
-			if (json_array_size(last_draws) == DATA_DRAWS_SHOWN)
-				return last_draws;
 		}
-		draw_entry = draw_entry->parent;
 	}
 	return last_draws;
 }
@@ -239,7 +238,7 @@ static enum rpc_outcome call_getdataset(struct rpc_request *data_request, void *
 		json_boolean(dataset_number == 0 || chain_has_blob(data->chain, dataset->root)));
 	if (resembles != NULL)
 		json_object_set_new(dataset_shown, "resembles", resembles);
-	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(data->chain, (uint32_t)dataset_number));
+	json_object_set_new(dataset_shown, "last_draws", data_show_last_draws(data, (uint32_t)dataset_number));
 	if (rpc_int(data_request, "points") > 0)
 		json_object_set_new(dataset_shown, "series",
 			curve_show_dataset(data->chain, data->past, (uint32_t)dataset_number,
