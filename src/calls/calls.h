@@ -9,6 +9,7 @@
 
 #include "chain/chain.h"
 #include "config/settings.h"
+#include "credit/credit.h"
 #include "explorer/explorer.h"
 #include "net/net.h"
 #include "rpc/table.h"
@@ -29,6 +30,7 @@ struct calls_parts {
 	struct net *net;
 	struct wallets *wallets;
 	struct explorer *explorer; /* NULL with -explorer=0 */
+	struct credit *credit;
 	struct miner *miner;
 	struct auditor *auditor;
 	struct runner *runner;
@@ -73,6 +75,7 @@ void calls_wallet_add(struct rpc_table *table, struct wallets *wallets);
 void calls_address_add(struct rpc_table *table, struct wallets *wallets);
 void calls_history_add(struct rpc_table *table, struct wallets *wallets);
 void calls_send_add(struct rpc_table *table, struct wallets *wallets);
+void calls_credit_add(struct rpc_table *table, struct calls_parts *parts);
 
 /* submitblock and reconsiderblock, which answer when verdicts are there. */
 struct calls_submit;

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "config/spdx.h"
+#include "consensus/tx.h"
 #include "crypto/address.h"
 #include "ml/files/weights.h"
 #include "rpc/convert.h"
@@ -97,6 +98,11 @@ static const struct option_spec settings_table[] = {
 		"Page in the browser", NULL, OPTION_MULTI },
 	{ "webfolder", "<folder>", "Where the page's files lie (default: where they have been installed).",
 		"Page in the browser", NULL, OPTION_PATH },
+
+	{ "price", "<amount>", "What a customer's key is charged for 1,000 tokens (doc/economics.md; 0: nothing).",
+		"Paid use", "0", 0 },
+	{ "confirmations", "<n>", "Blocks until the payment of an invoice counts, its own among them.", "Paid use", "6",
+		0 },
 
 	{ "debug", "[=<category>]",
 		"Log debug messages: net, chain, mempool, verify, miner, rpc, wallet, data, model, or all.",
@@ -338,6 +344,24 @@ static bool settings_read_clock(const struct settings *settings, struct errmsg *
 	return true;
 }
 
+static bool settings_read_price(struct settings *settings, struct errmsg *err)
+{
+	const char *price_text = options_string(settings->options, "price");
+	json_t *price_json = json_string(price_text);
+	struct rpc_error why;
+	int64_t confirmations_set;
+	const bool is_price = convert_amount(price_json, "price", &settings->price, &why) &&
+		settings->price <= SETTINGS_PRICE_COINS * COIN;
+
+	json_decref(price_json);
+	if (!is_price)
+		return errmsg_set(err, "-price=%.32s is not an amount from 0 to %d", price_text, SETTINGS_PRICE_COINS);
+	if (!options_int(settings->options, "confirmations", 1, 1000, &confirmations_set, err))
+		return false;
+	settings->confirmations = (uint32_t)confirmations_set;
+	return true;
+}
+
 static bool settings_read_share(struct settings *settings, struct errmsg *err)
 {
 	const char *share_text = options_string(settings->options, "recheck");
@@ -390,7 +414,7 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 	if (!datadir_find(&settings->datadir, settings->options, err) || !settings_read_numbers(settings, err) ||
 		!settings_read_lists(settings, err) || !settings_read_spec(settings, err) ||
 		!settings_read_clock(settings, err) || !settings_read_mining(settings, err) ||
-		!settings_read_share(settings, err))
+		!settings_read_share(settings, err) || !settings_read_price(settings, err))
 		return SETTINGS_WRONG;
 	return SETTINGS_RUN;
 }

@@ -14,6 +14,7 @@ enum {
 	SETTINGS_LIST_MAX = 64,         /* values of an option that may be given several times */
 	SETTINGS_MINER_THREADS = 256,   /* at most */
 	SETTINGS_SHARE_ALL = 100000000, /* -recheck=1: units of 10^-8 */
+	SETTINGS_PRICE_COINS = 1000,    /* -price: at most */
 };
 
 struct settings {
@@ -32,7 +33,9 @@ struct settings {
 	size_t mempool_bytes, max_peers, max_per_address;
 	bool mine, mine_alone, run, web;
 	int64_t recheck_share; /* 0 .. SETTINGS_SHARE_ALL */
-	bool has_mine_key;     /* -mineraddress was given */
+	int64_t price;         /* base units for 1000 tokens; 0: free */
+	uint32_t confirmations;
+	bool has_mine_key; /* -mineraddress was given */
 	uint8_t mine_key[32];
 	const char *import_weights, *import_spec; /* borrowed from `options` */
 	char *corpus_path;                        /* of a private chain that has a file for it; else NULL */

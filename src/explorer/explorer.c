@@ -8,6 +8,7 @@
 #include "store/db.h"
 #include "util/bytes.h"
 #include "util/clock.h"
+#include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
 
@@ -273,14 +274,14 @@ static void explorer_on_disconnected(void *context, const struct index_entry *en
 		explorer_fail(explorer, &err);
 }
 
-struct explorer *explorer_open(struct chain *chain, const char *path, bool anew)
+struct explorer *explorer_open(struct chain *chain, const char *folder, bool anew)
 {
 	struct explorer *explorer = mem_calloc(1, sizeof *explorer);
 	struct errmsg err;
 	bool is_open;
 
 	explorer->chain = chain;
-	explorer->path = mem_strdup(path);
+	explorer->path = path_join(folder, "explorer");
 	chain_subscribe(chain,
 		&(struct chain_events){ .context = explorer,
 			.connected = explorer_on_connected,

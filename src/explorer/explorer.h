@@ -20,9 +20,9 @@
 
 struct explorer;
 
-/* Opens or makes the index at that path; `anew`: what is there is removed first. The chain, which outlives it, is
- * subscribed to. */
-struct explorer *explorer_open(struct chain *chain, const char *path, bool anew);
+/* Opens or makes the index in the chain's folder; `anew`: what is there is removed first. The chain, which outlives it,
+ * is subscribed to. */
+struct explorer *explorer_open(struct chain *chain, const char *folder, bool anew);
 void explorer_close(struct explorer *explorer);
 
 /* Catches up for a twentieth of a second; true: there is more to catch up with, call soon. */

@@ -17,6 +17,7 @@
 
 #include "calls/calls.h"
 #include "chain/chain.h"
+#include "credit/credit.h"
 #include "explorer/explorer.h"
 #include "http/server.h"
 #include "ml/backend.h"
@@ -62,6 +63,7 @@ struct node {
 	struct chain *chain;
 	struct explorer *explorer; /* NULL too with -explorer=0 */
 	struct wallets *wallets;
+	struct credit *credit;
 	struct net *net;
 	size_t max_open; /* connections to peers, of any kind */
 	struct miner *miner;
@@ -192,8 +194,8 @@ static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 	if (!node_import_blocks(node, &node_err))
 		log_error("%s", node_err.text);
 	is_behind = wallets_tick(node->wallets);
-	if (node->explorer != NULL && explorer_tick(node->explorer))
-		is_behind = true;
+	is_behind |= credit_tick(node->credit);
+	is_behind |= node->explorer != NULL && explorer_tick(node->explorer);
 	if (is_behind)
 		event_active(node->tick, EV_TIMEOUT, 0);
 }
@@ -379,13 +381,15 @@ static bool node_open_chain(struct node *node, struct errmsg *err)
 	return true;
 }
 
-static void node_open_explorer(struct node *node)
+static void node_open_books(struct node *node)
 {
-	char *node_explorer_folder = path_join(node->settings->datadir.data, "explorer");
+	const struct settings *node_settings = node->settings;
+	const char *node_folder = node_settings->datadir.data;
 
-	node->explorer = explorer_open(node->chain, node_explorer_folder,
-		options_bool(node->settings->options, "reindex"));
-	free(node_explorer_folder);
+	node->credit = credit_open(node->chain, node_folder, node_settings->price, node_settings->confirmations);
+	if (options_bool(node_settings->options, "explorer"))
+		node->explorer = explorer_open(node->chain, node_folder,
+			options_bool(node_settings->options, "reindex"));
 }
 
 static bool node_open_wallets(struct node *node, struct errmsg *err)
@@ -541,6 +545,7 @@ static void node_add_calls(struct node *node)
 		.net = node->net,
 		.wallets = node->wallets,
 		.explorer = node->explorer,
+		.credit = node->credit,
 		.miner = node->miner,
 		.auditor = node->auditor,
 		.runner = node->runner,
@@ -565,8 +570,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 		!node_open_server(node, err) || !node_open_chain(node, err) || !node_open_wallets(node, err) ||
 		!node_open_net(node, err) || !node_open_work(node, err))
 		return false;
-	if (options_bool(node->settings->options, "explorer"))
-		node_open_explorer(node);
+	node_open_books(node);
 	node_add_calls(node);
 	web_begin(node->web, node->chain, node->runner, node->writer);
 	rpc_table_set_warmup(node->table, NULL);
@@ -638,6 +642,7 @@ static void node_close(struct node *node)
 	node_close_work(node);
 	if (node->explorer != NULL)
 		explorer_close(node->explorer);
+	credit_close(node->credit);
 	if (node->wallets != NULL)
 		wallets_free(node->wallets);
 	if (node->chain != NULL)

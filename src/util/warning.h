@@ -22,8 +22,9 @@ enum warning {
 	WARNING_ENGINE,   /* this machine computes wrongly */
 	WARNING_RECHECK,  /* a run of the open round is false */
 	WARNING_PAGE,     /* the browser's page is not served */
+	WARNING_CREDIT,   /* what customers used cannot be written down */
 };
-enum { WARNING_KINDS = WARNING_PAGE + 1 };
+enum { WARNING_KINDS = WARNING_CREDIT + 1 };
 
 /* Sets the warning of this kind. A text that differs from the one before takes its place, without another line. */
 void warning_set(enum warning kind, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -117,6 +117,9 @@ def wrong_configuration():
         check_refused([*node.arguments()[1:], "-par=x"], "par")
         for share in "1.5", "-1", "half", "", "0.000000001":
             check_refused([*node.arguments()[1:], f"-recheck={share}"], f"-recheck={share} is not a number from 0 to 1")
+        for price in "1000.1", "-1", "much", "":
+            check_refused([*node.arguments()[1:], f"-price={price}"], f"-price={price} is not an amount from 0 to 1000")
+        check_refused([*node.arguments()[1:], "-confirmations=0"], "confirmations")
         node.start()
         node.stop()
 

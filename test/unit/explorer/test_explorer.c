@@ -17,7 +17,7 @@ struct indexed {
 
 static void indexed_open(struct indexed *indexed, bool anew)
 {
-	indexed->explorer = explorer_open(indexed->helper.chain, indexed->path, anew);
+	indexed->explorer = explorer_open(indexed->helper.chain, indexed->helper.folder, anew);
 }
 
 static void indexed_start(struct indexed *indexed)

@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+"""Paid use: invoices become credit, block by block and back; what is used is charged, and forgotten by no death."""
+
+import sys
+from decimal import Decimal
+
+sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
+
+from framework import tap
+from framework.node import Node, wait_until
+
+MATURITY = 10
+PRICE = Decimal("0.5")  # of 1,000 tokens
+
+
+def seller(*options):
+    """A node that sells, with the wallet "shop", and beside it "purse", which has mature coins to pay with."""
+    node = Node(f"-price={PRICE}", "-confirmations=3", *options)
+    for name in ("shop", "purse"):
+        node.rpc.createwallet(name, load_on_startup=True)
+    node.rpc.generatetoaddress(3, node.rpc.wallet("purse").getnewaddress())
+    node.generate(MATURITY)
+    return node
+
+
+def sums(node, key="alice"):
+    """What the key has: balance, credited and not deep enough, in coins."""
+    account = node.rpc.getcredit(key)
+    return tuple(account[name] for name in ("balance", "credited", "pending"))
+
+
+def coins(*amounts):
+    return tuple(Decimal(amount) for amount in amounts)
+
+
+def credit_follows_the_chain():
+    """A payment counts when it is deep enough, goes with its block, and comes back once with another"""
+    with seller() as node:
+        shop, purse = node.rpc.wallet("shop"), node.rpc.wallet("purse")
+        tap.equal(sums(node), coins(0, 0, 0), "nobody has heard of her")
+        invoice = shop.createinvoice("alice", 2)
+        tap.equal((invoice["key"], invoice["amount"], invoice["paid"]), ("alice", 2, False), "the invoice")
+        tap.true(shop.getaddressinfo(invoice["address"])["ismine"], "its address is the wallet's")
+        txid = purse.sendtoaddress(invoice["address"], "1.5")
+        tap.equal(sums(node), coins(0, 0, 0), "in the mempool it is nothing")
+        node.generate(2)
+        tap.equal(sums(node), coins(0, 0, "1.5"), "two deep")
+        deep, = node.generate(1)
+        tap.equal(sums(node), coins("1.5", "1.5", 0), "three deep")
+        node.rpc.invalidateblock(deep)
+        tap.equal(sums(node), coins(0, 0, "1.5"), "the third is taken back")
+        node.rpc.invalidateblock(node.rpc.getblockhash(node.height() - 1))
+        tap.equal(sums(node), coins(0, 0, 0), "the payment's block too")
+        tap.equal(node.rpc.getrawmempool(), [txid], "it waits for another")
+        node.generate(3, 1)
+        tap.equal(sums(node), coins("1.5", "1.5", 0), "in another block it counts, once")
+        purse.sendtoaddress(invoice["address"], "0.5")
+        node.generate(3)
+        tap.equal(sums(node), coins(2, 2, 0), "the address may be paid again")
+        tap.equal([shown["paid"] for shown in node.rpc.listinvoices("alice")], [True], "the invoice is paid")
+        tap.equal(node.rpc.listinvoices("bob"), [], "nobody else's")
+
+
+def use_is_charged():
+    """Use is charged, no more than there is credit; credit that is taken back leaves a balance below zero"""
+    with seller() as node:
+        shop, purse = node.rpc.wallet("shop"), node.rpc.wallet("purse")
+        with tap.raises(-6, "does not cover"):
+            node.rpc.chargekey("alice", 1)
+        with tap.raises(-8, "letters"):
+            shop.createinvoice("a b")
+        purse.sendtoaddress(shop.createinvoice("alice")["address"], 1)
+        paid = node.generate(3)
+        node.rpc.chargekey("alice", 1500)
+        tap.equal(sums(node), coins("0.25", 1, 0), "used")
+        with tap.raises(-6):
+            node.rpc.chargekey("alice", 501)
+        tap.equal(node.rpc.chargekey("alice", 500)["tokens"], 2000, "all of it")
+        with tap.raises(-6):
+            node.rpc.chargekey("alice", 1)
+        node.rpc.invalidateblock(paid[0])
+        tap.equal(sums(node), coins(-1, 0, 0), "taken back")
+        with tap.raises(-6):
+            node.rpc.chargekey("alice", 1)
+        node.generate(3, 1)
+        tap.equal(sums(node), coins(0, 1, 0), "back")
+
+
+def nothing_is_forgotten():
+    """kill -9 forgets neither invoices nor payments nor use, nor does a chain that grew or shrank meanwhile"""
+    with seller() as node:
+        purse = node.rpc.wallet("purse")
+        address = node.rpc.wallet("shop").createinvoice("alice")["address"]
+        node.kill()
+        node.start()
+        purse.sendtoaddress(address, 1)
+        node.generate(2)
+        node.kill()
+        node.start()
+        tap.equal(sums(node), coins(0, 0, 1), "pending")
+        node.rpc.unloadwallet("shop")
+        third, = node.generate(1)
+        node.rpc.chargekey("alice", 1000)
+        node.kill()
+        node.start()
+        tap.equal(sums(node), coins("0.5", 1, 0), "credited, and used")
+        node.rpc.invalidateblock(third)
+        node.kill()
+        node.start()
+        tap.equal(sums(node), coins("-0.5", 0, 1), "taken back")
+        node.generate(1, 1)
+        node.stop()
+        node.start("-reindex")
+        wait_until(lambda: sums(node) == coins("0.5", 1, 0), "payments are found again as blocks are")
+
+
+def free_use():
+    """Without a price nothing is charged; use is counted all the same"""
+    with Node() as node:
+        tap.equal(node.rpc.chargekey("alice", 7)["tokens"], 7, "counted")
+        tap.equal(sums(node), coins(0, 0, 0), "and free")
+
+
+tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, free_use)
