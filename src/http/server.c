@@ -677,12 +677,12 @@ static void server_on_write(struct bufferevent *wire, void *arg)
 	server_read_head(connection);
 }
 
-/* Who has sent his last byte may still wait for an answer. */
+/* Who has sent his last byte may still wait for an answer, unless the endpoint takes it for leaving. */
 static void server_on_event(struct bufferevent *wire, short what, void *arg)
 {
 	struct http_connection *connection = arg;
-	bool waits = connection->stage == HTTP_STAGE_BUSY || connection->stage == HTTP_STAGE_REFUSED ||
-		connection->stage == HTTP_STAGE_ANSWER;
+	bool waits = (connection->stage == HTTP_STAGE_BUSY && !connection->endpoint->ends_at_eof) ||
+		connection->stage == HTTP_STAGE_REFUSED || connection->stage == HTTP_STAGE_ANSWER;
 
 	(void)wire;
 	connection->finished = true;

@@ -52,6 +52,7 @@ struct http_endpoint {
 	 * not care whether the client is still there, or the server. */
 	void (*handle)(void *context, const struct http_request *request, struct http_exchange *exchange);
 	void *context;
+	bool ends_at_eof; /* who closes his side, if only for sending, has left, and waits for no answer */
 };
 
 struct http_server_config {

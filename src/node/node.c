@@ -286,7 +286,7 @@ static bool node_open_loop(struct node *node, struct errmsg *err)
 static void node_share_descriptors(struct node *node)
 {
 	size_t wanted_open = node->settings->max_peers + NODE_NAMED_ROOM;
-	size_t open_limit = descriptors_raise(wanted_open + DESCRIPTORS_NODE + 2 * DESCRIPTORS_RPC);
+	size_t open_limit = descriptors_raise(wanted_open + DESCRIPTORS_NODE + DESCRIPTORS_RPC + DESCRIPTORS_WEB);
 
 	node->max_open = descriptors_for_peers(open_limit);
 	if (node->max_open < node->settings->max_peers)

@@ -33,10 +33,16 @@ size_t descriptors_for_rpc(size_t limit)
 	return limit < 8 ? 1 : size_min(DESCRIPTORS_RPC, limit / 8);
 }
 
+size_t descriptors_for_web(size_t limit)
+{
+	return limit < 8 ? 1 : size_min(DESCRIPTORS_WEB, limit / 8);
+}
+
 /* What is left: where it is tight it is the peers that go without. */
 size_t descriptors_for_peers(size_t limit)
 {
-	size_t not_for_peers = size_min(DESCRIPTORS_NODE, limit / 2) + 2 * descriptors_for_rpc(limit);
+	size_t not_for_peers = size_min(DESCRIPTORS_NODE, limit / 2) + descriptors_for_rpc(limit) +
+		descriptors_for_web(limit);
 
 	return limit < not_for_peers ? 0 : limit - not_for_peers;
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "http/server.h"
+#include "util/descriptors.h"
 #include "util/file.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -53,13 +54,13 @@ static int web_admits(void *context, const struct http_request *request)
 static bool web_serve(struct web *web, struct event_base *base, struct errmsg *err)
 {
 	const struct http_endpoint endpoints[] = {
-		{ "GET", events_has_path, 0, events_handle, web->events },
-		{ "GET", api_has_path, 0, api_handle, web->api },
-		{ "POST", actions_has_path, ACTIONS_BODY_MAX, actions_handle, web->actions },
-		{ "POST", actions_has_key_path, ACTIONS_KEY_BODY_MAX, actions_handle, web->actions },
-		{ "GET", door_has_path, 0, door_handle, web->door },
-		{ "POST", door_has_path, DOOR_BODY_MAX, door_handle, web->door },
-		{ "GET", files_has_path, 0, files_handle, web->folder },
+		{ "GET", events_has_path, 0, events_handle, web->events, false },
+		{ "GET", api_has_path, 0, api_handle, web->api, false },
+		{ "POST", actions_has_path, ACTIONS_BODY_MAX, actions_handle, web->actions, false },
+		{ "POST", actions_has_key_path, ACTIONS_KEY_BODY_MAX, actions_handle, web->actions, false },
+		{ "GET", door_has_path, 0, door_handle, web->door, false },
+		{ "POST", door_has_path, DOOR_BODY_MAX, door_handle, web->door, true },
+		{ "GET", files_has_path, 0, files_handle, web->folder, false },
 	};
 	const struct http_server_config config = {
 		.name = "The page",
@@ -67,6 +68,7 @@ static bool web_serve(struct web *web, struct event_base *base, struct errmsg *e
 		.bind_count = web->settings->webbind.count,
 		.port = web->settings->web_port,
 		.is_open = true,
+		.connections = descriptors_for_web(descriptors_raise(0)),
 		.timeout = web->settings->rpc_timeout,
 		.fields = web_fields,
 		.admits = web_admits,
@@ -168,7 +170,7 @@ static bool web_open_door(struct web *web, struct event_base *base, struct rpc_t
 	char *keys_path = path_join(web->settings->datadir.data, ".api_keys");
 
 	web->apikeys = apikeys_new(base, table, keys_path, err);
-	web->door = door_new(web->apikeys);
+	web->door = door_new(base, table, web->apikeys);
 	free(keys_path);
 	return web->apikeys != NULL;
 }
@@ -210,6 +212,8 @@ void web_close(struct web *web)
 	actions_close(web->actions);
 	if (web->server != NULL)
 		http_server_close(web->server);
+	if (web->door != NULL)
+		door_close(web->door);
 }
 
 void web_free(struct web *web)

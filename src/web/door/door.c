@@ -1,16 +1,19 @@
 /* Requests at the door: let in, written, told in one piece or as it comes. */
 #include "web/door/door.h"
 
+#include <event2/event.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "calls/completion.h"
+#include "rpc/method.h"
 #include "util/bytes.h"
 #include "util/clock.h"
 #include "util/mem.h"
 #include "util/random.h"
 #include "web/answer.h"
+#include "web/door/guests.h"
 #include "web/door/reply.h"
 
 /* One text of a request. The worker's while a turn is under way (work/text/writer.h), the loop's in between. */
@@ -25,28 +28,36 @@ struct door_choice {
 	size_t stop_size;         /* of the stop that ended it */
 	size_t sent;              /* bytes, to a client who is told as they come */
 	enum writer_status status;
-	bool is_done;
 	json_t *receipt;
+	uint8_t root[32]; /* of the model, and the height of the block after which it is that */
+	uint32_t height;
 };
 
+/* Choices 0 .. begun - 1 have been given to the writer, and `done` of them are over. What has failed, or whose client
+ * has left, begins no more, and ends when all that were begun are over. */
 struct door_request {
 	struct door_request *next;
 	struct door *door;
 	struct http_exchange *exchange;
 	struct asked asked;
 	struct door_choice choices[ASKED_CHOICES_MAX];
-	size_t count, done;
+	size_t count, begun, done;
+	struct guest *guest;
 	char id[48], key_name[65];
 	int64_t created;
-	uint8_t root[32]; /* of the model */
-	uint32_t height;
-	bool has_model;
+	const struct door_choice *first_done; /* whose model is told as that of all; NULL: none yet */
+	bool is_left;
 };
 
 struct door {
 	struct apikeys *apikeys;
-	struct calls_parts parts; /* writer NULL: the chain is not open yet */
-	struct door_request *requests;
+	struct calls_parts parts;      /* writer NULL: the chain is not open yet */
+	struct door_request *requests; /* in the order in which they came */
+	struct guest *guests;
+	size_t count, writing; /* requests; choices with the writer */
+	uint64_t answered, refused, prompt_bytes, text_bytes;
+	struct event *tick; /* while requests are here: looks who has left */
+	bool is_closed;
 	char model[32];
 };
 
@@ -54,7 +65,13 @@ struct door {
 
 static void door_answer(struct http_exchange *exchange, int status, json_t *shown)
 {
-	struct http_answer answer = { .status = status, .type = ANSWER_JSON, .fields = "Cache-Control: no-store\r\n" };
+	/* Clients then come again by themselves. */
+	bool is_later = status == 429 || status == 503;
+	struct http_answer answer = {
+		.status = status,
+		.type = ANSWER_JSON,
+		.fields = is_later ? "Cache-Control: no-store\r\nRetry-After: 2\r\n" : "Cache-Control: no-store\r\n",
+	};
 
 	buf_init(&answer.body);
 	answer_print(shown, &answer.body);
@@ -89,7 +106,7 @@ static struct reply_head door_head(const struct door_request *request)
 		.id = request->id,
 		.model = request->door->model,
 		.created = request->created,
-		.root = request->has_model ? request->root : NULL,
+		.root = request->first_done != NULL ? request->first_done->root : NULL,
 	};
 }
 
@@ -135,12 +152,15 @@ static void door_add_model(const struct door_request *request, size_t first, siz
 {
 	json_t *model = json_object(), *choices = json_array();
 
-	json_object_set_new(model, "height", json_integer(request->height));
-	json_object_set_new(model, "model_root", json_hash(request->root));
+	json_object_set_new(model, "height", json_integer(request->choices[first].height));
+	json_object_set_new(model, "model_root", json_hash(request->choices[first].root));
 	for (size_t i = first; i < first + count; i++) {
 		const struct door_choice *choice = &request->choices[i];
 		json_t *shown = json_object();
 
+		/* A block may come between the beginnings of two. */
+		json_object_set_new(shown, "height", json_integer(choice->height));
+		json_object_set_new(shown, "model_root", json_hash(choice->root));
 		json_object_set_new(shown, "seed", json_u64(choice->options.seed));
 		json_object_set_new(shown, "hex", json_hex(choice->bytes.data, door_text_size(choice)));
 		if (choice->receipt != NULL)
@@ -215,7 +235,10 @@ static void door_free_request(struct door_request *request)
 	while (*link != request)
 		link = &(*link)->next;
 	*link = request->next;
-	for (size_t i = 0; i < request->count; i++) {
+	if (--request->door->count == 0)
+		event_del(request->door->tick);
+	guests_leave(&request->door->guests, request->guest);
+	for (size_t i = 0; i < request->begun; i++) {
 		buf_clear(&request->choices[i].bytes);
 		free(request->choices[i].logs);
 		json_decref(request->choices[i].receipt);
@@ -286,13 +309,57 @@ static void door_end_whole(struct door_request *request)
 	door_answer(request->exchange, 200, object);
 }
 
+static void door_end_unheard(struct door_request *request)
+{
+	if (request->asked.is_streamed)
+		http_server_end(request->exchange);
+	else
+		door_refuse(request->exchange, 503, "Gone", NULL, NULL);
+}
+
 static void door_charge(const struct door_request *request)
 {
-	uint64_t bytes = 0;
+	struct door *door = request->door;
+	uint64_t prompt_bytes = 0, text_bytes = 0;
 
-	for (size_t i = 0; i < request->count; i++)
-		bytes += request->choices[i].prompt->size + request->choices[i].bytes.size;
-	apikeys_charge(request->door->apikeys, request->key_name, bytes);
+	for (size_t i = 0; i < request->begun; i++) {
+		prompt_bytes += request->choices[i].prompt->size;
+		text_bytes += request->choices[i].bytes.size;
+	}
+	door->answered++;
+	door->prompt_bytes += prompt_bytes;
+	door->text_bytes += text_bytes;
+	apikeys_charge(door->apikeys, request->key_name, prompt_bytes + text_bytes);
+}
+
+/* Nothing of it is begun any more. */
+static bool door_is_lost(const struct door_request *request)
+{
+	return request->is_left || door_status(request) != WRITER_WRITTEN;
+}
+
+/* What is lost ends early. */
+static void door_stop_lost(struct door_request *request)
+{
+	request->is_left = request->is_left || !http_server_is_heard(request->exchange);
+	for (size_t i = 0; i < request->begun && door_is_lost(request); i++)
+		if (request->choices[i].text != NULL)
+			writer_stop(request->choices[i].text);
+}
+
+/* Ends a request of which all is over; it is no more then. */
+static void door_settle(struct door_request *request)
+{
+	if (request->done < request->begun || (request->begun < request->count && !door_is_lost(request)))
+		return;
+	door_charge(request);
+	if (request->is_left)
+		door_end_unheard(request);
+	else if (request->asked.is_streamed)
+		door_end_stream(request);
+	else
+		door_end_whole(request);
+	door_free_request(request);
 }
 
 /* ---- What the writer tells ---- */
@@ -338,14 +405,9 @@ static void door_on_more(void *context, const uint8_t *bytes, size_t size)
 
 	(void)bytes;
 	(void)size;
-	if (http_server_is_heard(request->exchange)) {
-		if (request->asked.is_streamed)
-			door_send_more(choice, NULL);
-		return;
-	}
-	for (size_t i = 0; i < request->count; i++)
-		if (request->choices[i].text != NULL)
-			writer_stop(request->choices[i].text);
+	if (request->asked.is_streamed)
+		door_send_more(choice, NULL);
+	door_stop_lost(request);
 }
 
 /* What is signed is what is told: a text that a stop has ended is the beginning of a longer one. */
@@ -360,30 +422,31 @@ static void door_take_receipt(struct door_choice *choice, const struct writer_re
 		choice->prompt->size, &told, &err);
 }
 
+static void door_start(struct door *door);
+
 static void door_on_done(void *context, const struct writer_result *result)
 {
 	struct door_choice *choice = context;
 	struct door_request *request = choice->request;
+	struct door *door = request->door;
 
 	choice->text = NULL;
 	choice->status = result->status;
+	request->done++;
+	request->guest->writing--;
+	door->writing--;
 	if (result->entry != NULL) {
-		request->has_model = true;
-		request->height = result->entry->height;
-		memcpy(request->root, result->root, 32);
+		choice->height = result->entry->height;
+		memcpy(choice->root, result->root, 32);
+		request->first_done = request->first_done != NULL ? request->first_done : choice;
 	}
 	if (result->status == WRITER_WRITTEN && request->asked.wants_receipt)
 		door_take_receipt(choice, result);
 	if (result->status == WRITER_WRITTEN && request->asked.is_streamed)
 		door_send_more(choice, door_finish(choice));
-	if (++request->done < request->count)
-		return;
-	door_charge(request);
-	if (request->asked.is_streamed)
-		door_end_stream(request);
-	else
-		door_end_whole(request);
-	door_free_request(request);
+	door_stop_lost(request);
+	door_settle(request);
+	door_start(door);
 }
 
 /* ---- Beginnings ---- */
@@ -413,6 +476,49 @@ static void door_begin_choice(struct door_request *request, size_t index)
 		.context = choice,
 	};
 	choice->text = writer_write(request->door->parts.writer, &order);
+	request->begun++;
+	request->guest->writing++;
+	request->door->writing++;
+}
+
+/* The first choice that waits, of the guest of whom least is written; NULL: none waits who may have one more. */
+static struct door_request *door_next(const struct door *door)
+{
+	size_t most = (3 * writer_at_once(door->parts.writer) + 3) / 4;
+	struct door_request *next = NULL;
+
+	for (struct door_request *request = door->requests; request != NULL; request = request->next)
+		if (request->begun < request->count && !door_is_lost(request) && request->guest->writing < most &&
+			(next == NULL || request->guest->writing < next->guest->writing))
+			next = request;
+	return next;
+}
+
+static void door_start(struct door *door)
+{
+	struct writer *writer = door->parts.writer;
+	struct door_request *request;
+
+	while (!door->is_closed && door->writing < writer_at_once(writer) && writer_room(writer) > 0 &&
+		(request = door_next(door)) != NULL)
+		door_begin_choice(request, request->begun);
+}
+
+/* Those who left while they waited; and there may have been no room because of texts that are not ours. */
+static void door_on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct door *door = arg;
+	struct door_request *next;
+
+	(void)fd;
+	(void)what;
+	for (struct door_request *request = door->requests; request != NULL; request = next) {
+		next = request->next;
+		door_stop_lost(request);
+		if (door_is_lost(request))
+			door_settle(request);
+	}
+	door_start(door);
 }
 
 static void door_name(struct door_request *request)
@@ -426,7 +532,19 @@ static void door_name(struct door_request *request)
 	request->created = clock_wall();
 }
 
-/* Room for all choices has been seen to. */
+static void door_put_last(struct door_request *request)
+{
+	static const struct timeval second = { .tv_sec = 1 };
+	struct door *door = request->door;
+	struct door_request **link = &door->requests;
+
+	while (*link != NULL)
+		link = &(*link)->next;
+	*link = request;
+	if (door->count++ == 0)
+		event_add(door->tick, &second);
+}
+
 static void door_begin_request(struct door_request *request)
 {
 	const struct http_answer head = {
@@ -435,27 +553,30 @@ static void door_begin_request(struct door_request *request)
 		.fields = "Cache-Control: no-store\r\n",
 	};
 
-	request->next = request->door->requests;
-	request->door->requests = request;
+	door_put_last(request);
 	request->count = request->asked.prompt_count * request->asked.n;
 	door_name(request);
 	if (request->asked.is_streamed)
 		http_server_begin(request->exchange, &head);
-	for (size_t i = 0; i < request->count; i++)
-		door_begin_choice(request, i);
+	door_start(request->door);
 }
 
-/* Whether there is room for another request of so many choices. Who needs no key is on this machine, and may have it
- * all. */
-static bool door_has_room(const struct door *door, const struct door_request *asking)
+/* Whether there is room for another request of its guest, who has come in then. */
+static bool door_has_room(struct door *door, struct door_request *asking, const struct visitor *from)
 {
-	size_t of_all = 0, of_key = 0, choices = asking->asked.prompt_count * asking->asked.n;
+	const bool has_key = asking->key_name[0] != '\0';
+	char name[80] = "key ", *behind = name + strlen(name);
 
-	for (const struct door_request *other = door->requests; other != NULL; other = other->next) {
-		of_all++;
-		of_key += asking->key_name[0] != '\0' && strcmp(other->key_name, asking->key_name) == 0;
-	}
-	return of_all < DOOR_REQUESTS && of_key < DOOR_REQUESTS_EACH && writer_room(door->parts.writer) >= choices;
+	if (has_key)
+		snprintf(behind, sizeof name - strlen(name), "%s", asking->key_name);
+	else
+		hex_encode(name, from->group, sizeof from->group);
+	asking->guest = guests_enter(&door->guests, name);
+	if (door->count < DOOR_REQUESTS &&
+		asking->guest->requests <= (has_key ? DOOR_REQUESTS_EACH : DOOR_REQUESTS_LOCAL))
+		return true;
+	guests_leave(&door->guests, asking->guest);
+	return false;
 }
 
 static uint64_t door_wanted(const struct asked *asked)
@@ -484,9 +605,8 @@ static bool door_let_in(struct door_request *request, const struct http_request 
 	else if (model[0] != '\0' && strcmp(model, door->model) != 0)
 		door_refuse(request->exchange, 404, "There is no such model here; see /v1/models", "model",
 			"model_not_found");
-	else if (!door_has_room(door, request))
-		door_refuse(request->exchange, 429, "Too many texts are being written already", NULL,
-			"rate_limit_exceeded");
+	else if (!door_has_room(door, request, http->from))
+		door_refuse(request->exchange, 429, "Too many requests wait already", NULL, "rate_limit_exceeded");
 	else
 		return true;
 	return false;
@@ -505,6 +625,7 @@ static void door_write(struct door *door, const struct http_request *http, bool 
 		door_begin_request(request);
 		return;
 	}
+	door->refused++;
 	asked_clear(&request->asked);
 	free(request);
 }
@@ -543,8 +664,9 @@ void door_handle(void *context, const struct http_request *request, struct http_
 	bool is_models = strcmp(request->path, "/v1/models") == 0 || strncmp(request->path, "/v1/models/", 11) == 0;
 	bool is_chat = strcmp(request->path, "/v1/chat/completions") == 0;
 
-	if (door->parts.writer == NULL)
-		door_refuse(exchange, 503, "The node is starting", NULL, NULL);
+	if (door->parts.writer == NULL || door->is_closed)
+		door_refuse(exchange, 503, door->is_closed ? "The node is shutting down" : "The node is starting", NULL,
+			NULL);
 	else if (is_get && is_models)
 		door_show_models(door, request, exchange);
 	else if (!is_get && (is_chat || strcmp(request->path, "/v1/completions") == 0))
@@ -555,11 +677,33 @@ void door_handle(void *context, const struct http_request *request, struct http_
 		door_refuse(exchange, 404, "There is no such path here", NULL, NULL);
 }
 
-struct door *door_new(struct apikeys *apikeys)
+static enum rpc_outcome call_getdoorinfo(struct rpc_request *request, void *context)
+{
+	const struct door *door = context;
+
+	return rpc_reply(request,
+		json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "requests", (json_int_t)door->count, "writing",
+			(json_int_t)door->writing, "answered", (json_int_t)door->answered, "refused",
+			(json_int_t)door->refused, "prompt_bytes", (json_int_t)door->prompt_bytes, "text_bytes",
+			(json_int_t)door->text_bytes));
+}
+
+static const struct rpc_method door_methods[] = {
+	{ "getdoorinfo", "Control", call_getdoorinfo, NULL,
+		"How many ask for texts at /v1/ now, and what was written for those who did since the node's start.",
+		"{\"requests\": n,                those that are written or wait\n"
+		" \"writing\": n,                 texts that are written now\n"
+		" \"answered\": n, \"refused\": n, \"prompt_bytes\": n, \"text_bytes\": n}",
+		"", 0 },
+};
+
+struct door *door_new(struct event_base *base, struct rpc_table *table, struct apikeys *apikeys)
 {
 	struct door *door = mem_calloc(1, sizeof *door);
 
 	door->apikeys = apikeys;
+	rpc_table_add(table, door_methods, sizeof door_methods / sizeof *door_methods, door);
+	door->tick = mem_check(event_new(base, -1, EV_PERSIST, door_on_tick, door));
 	return door;
 }
 
@@ -569,7 +713,25 @@ void door_begin(struct door *door, const struct calls_parts *parts)
 	snprintf(door->model, sizeof door->model, "atelier-%s", chain_spec(parts->chain)->name);
 }
 
+/* Of those that have begun the writer's end tells. */
+void door_close(struct door *door)
+{
+	struct door_request *next;
+
+	door->is_closed = true;
+	for (struct door_request *request = door->requests; request != NULL; request = next) {
+		next = request->next;
+		if (request->begun > 0)
+			continue;
+		request->choices[0].status = WRITER_CLOSING;
+		door_settle(request);
+	}
+}
+
 void door_free(struct door *door)
 {
+	if (door == NULL)
+		return;
+	event_free(door->tick);
 	free(door);
 }

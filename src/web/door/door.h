@@ -4,8 +4,10 @@
  *     POST /v1/completions, /v1/chat/completions
  *
  * Tokens are bytes. Texts are exact, so a seed gives the same text again; with "receipt": true each comes with what the
- * node signs. Who may: web/door/apikeys.h. Requests wait for the writer in the order in which they came; there are
- * DOOR_REQUESTS at most, DOOR_REQUESTS_EACH of one key, and who comes then gets 429. A client that has gone
+ * node signs. Who may: web/door/apikeys.h. As many texts are with the writer as it writes at a time, three quarters of
+ * that of one guest (a key, or an address) at most; of the others that wait the next is one of the guest who has least
+ * there. So nobody keeps others waiting by asking much. DOOR_REQUESTS are here at most, DOOR_REQUESTS_EACH of one key,
+ * DOOR_REQUESTS_LOCAL of this machine's programs while they need none; who comes then gets 429. A client that has gone
  * ends its texts. */
 #ifndef ATELIER_WEB_DOOR_DOOR_H
 #define ATELIER_WEB_DOOR_DOOR_H
@@ -14,15 +16,17 @@
 #include "http/server.h"
 #include "web/door/apikeys.h"
 
-enum { DOOR_REQUESTS = 24, DOOR_REQUESTS_EACH = 4, DOOR_BODY_MAX = 512 << 10 };
+enum { DOOR_REQUESTS = 320, DOOR_REQUESTS_EACH = 64, DOOR_REQUESTS_LOCAL = 256, DOOR_BODY_MAX = 512 << 10 };
 
 struct door;
+struct event_base;
 
-/* The keys are borrowed. */
-struct door *door_new(struct apikeys *apikeys);
+/* Adds getdoorinfo to the table. It and the keys are borrowed, and outlive the door. */
+struct door *door_new(struct event_base *base, struct rpc_table *table, struct apikeys *apikeys);
 /* The chain is open: chain, settings and writer of the parts, which outlive the door. */
 void door_begin(struct door *door, const struct calls_parts *parts);
-/* When the writer is closed: nothing is under way any more. */
+/* In two strokes: before the writer is closed, after which nothing is begun; and then, when nothing is under way. */
+void door_close(struct door *door);
 void door_free(struct door *door);
 
 /* An endpoint of each method; its context is the door. */

@@ -278,6 +278,11 @@ size_t writer_room(const struct writer *writer)
 	return writer->closed ? 0 : WRITER_TEXTS_MAX - writer->count;
 }
 
+size_t writer_at_once(const struct writer *writer)
+{
+	return writer->at_once;
+}
+
 struct writer_text *writer_write(struct writer *writer, const struct writer_order *order)
 {
 	struct writer_text *text, **last = &writer->waiting;

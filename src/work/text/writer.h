@@ -67,8 +67,9 @@ void writer_free(struct writer *writer);
 /* Bytes of this chain's context. */
 uint32_t writer_context(const struct writer *writer);
 
-/* Texts that there is room for. */
+/* Texts that there is room for, and that are written at a time. */
 size_t writer_room(const struct writer *writer);
+size_t writer_at_once(const struct writer *writer);
 
 /* NULL: there are WRITER_TEXTS_MAX texts already, or the writer is closed. */
 struct writer_text *writer_write(struct writer *writer, const struct writer_order *order);

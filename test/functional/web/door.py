@@ -189,34 +189,79 @@ def refusals():
 
 
 def limits():
-    """So many at a time; who hangs up makes room; a node that ends answers those who wait"""
+    """Many wait, but not without end, and keep nobody out; who leaves makes room; a node that ends answers those who wait"""
     node, page = start(0, LARGE)
     model, answered, held = page.json("/v1/models")["data"][0]["id"], [], []
-    long = {"model": model, "prompt": "a", "max_tokens": 4096, "n": 8}
+    long, short = ({"model": model, "prompt": "a", "max_tokens": count} for count in (4096, 1))
 
     def wait():
         answered.append(page.post(TEXTS, long).status)
 
     with node:
-        # 64 texts: the ninth request finds no room.
-        for _ in range(8):
+        busy, other = (node.rpc.createapikey(name)["key"] for name in ("busy", "other"))
+        # All that one key may have here, half of it as streams; and the others' answers do not come before they leave.
+        for number in range(64):
             connection = page.connect()
-            connection.request("POST", TEXTS, json.dumps(long | {"stream": True}), {"Content-Type": "application/json"})
-            held.append((connection, connection.getresponse()))
-        tap.equal(refused(page, TEXTS, 429, **long)[2], "rate_limit_exceeded", "one more")
+            connection.request("POST", TEXTS, json.dumps(long | {"stream": number % 2 == 0}),
+                               {"Content-Type": "application/json", "Authorization": f"Bearer {busy}"})
+            held.append((connection, connection.getresponse() if number % 2 == 0 else None))
+        wait_until(lambda: node.rpc.getdoorinfo()["requests"] == 64, "all ask")
+        answer = page.post(TEXTS, long, Authorization=f"Bearer {busy}")
+        tap.equal((answer.status, answer.json()["error"]["code"], answer.headers["Retry-After"]),
+                  (429, "rate_limit_exceeded", "2"), "one more")
+        ask(page, TEXTS, key=other, **short)
         for connection, response in held:
-            response.close()
+            if response is not None:
+                response.close()
             connection.close()
-        short = {"model": model, "prompt": "a", "n": 8, "max_tokens": 1}
-        wait_until(lambda: page.post(TEXTS, short).status == 200, "room again")
-        threads = [threading.Thread(target=wait) for _ in range(4)]
+        wait_until(lambda: node.rpc.getdoorinfo()["requests"] == 0, "nothing is done for who has left")
+        ask(page, TEXTS, key=busy, **short)
+        used = {one["name"]: one["used"] for one in node.rpc.listapikeys()}
+        tap.true(used["busy"] < 32 * 4096, f"{used['busy']} bytes were written for who had left")
+        for name in ("busy", "other"):
+            node.rpc.revokeapikey(name)
+        threads = [threading.Thread(target=wait) for _ in range(40)]
         for thread in threads:
             thread.start()
-        wait_until(lambda: page.post(TEXTS, short | {"n": 1}).status == 200, "the node writes others meanwhile")
+        wait_until(lambda: node.rpc.getdoorinfo()["requests"] == 40, "all ask")
         node.stop()
         for thread in threads:
             thread.join(PATIENCE)
-        tap.equal(answered, [503] * 4, "those who waited are answered")
+        tap.equal(answered, [503] * 40, "those who waited are answered")
 
 
-tap.main(whole, in_pieces, keys, refusals, limits)
+def together():
+    """Thirty streams side by side, while blocks come: each has the text that it would have alone"""
+    node, page = start()
+    got = {}
+
+    def one(number):
+        got[number] = pieces(page, TEXTS, prompt=f"Number {number}: ", max_tokens=200, seed=number, n=1 + number % 2,
+                             stream_options={"include_usage": True})
+
+    with node:
+        root = node.rpc.generatetext("a", 1)["model_root"]
+        for blocks in (0, 2):
+            got.clear()
+            threads = [threading.Thread(target=one, args=(number,)) for number in range(30)]
+            for thread in threads:
+                thread.start()
+            if blocks:
+                node.generate(blocks)
+            for thread in threads:
+                thread.join()
+            tap.equal(sorted(got), list(range(30)), "all are answered")
+            tap.equal([found[-1]["usage"]["completion_tokens"] for found in (got[0], got[1])], [200, 400], "bytes")
+            for number, found in got.items():
+                ends = {piece["choices"][0]["index"]: piece["atelier"]["choices"][0] for piece in found if "atelier" in piece}
+                tap.equal(sorted(ends), list(range(1 + number % 2)), "all texts end")
+                for index, end in ends.items():
+                    told = "".join(piece["choices"][0]["text"] for piece in found[:-1] if piece["choices"][0]["index"] == index)
+                    tap.equal(len(bytes.fromhex(end["hex"])), 200, "bytes of a text")
+                    if not blocks:
+                        want = node.rpc.generatetext(f"Number {number}: ", 200, 1, number + index)
+                        tap.equal((told, end["hex"], end["model_root"]), (want["text"], want["hex"], root), "a text")
+    node.stop()
+
+
+tap.main(whole, in_pieces, keys, refusals, limits, together)

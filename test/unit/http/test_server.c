@@ -515,7 +515,7 @@ static void test_far_groups(void **state)
 	enum { PLACES = HTTP_PER_GROUP + 2 };
 	static const char *const loopback[] = { "127.0.0.1" };
 	struct place *f = *state;
-	const struct http_endpoint endpoint = { "GET", is_b, 0, handle_later, f->base };
+	const struct http_endpoint endpoint = { "GET", is_b, 0, handle_later, f->base, false };
 	const struct http_server_config config = {
 		.name = "Test",
 		.binds = loopback,

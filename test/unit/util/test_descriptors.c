@@ -27,14 +27,17 @@ static void test_shares(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
-		size_t rpc = descriptors_for_rpc(limits[i]), peers = descriptors_for_peers(limits[i]);
+		size_t rpc = descriptors_for_rpc(limits[i]), web = descriptors_for_web(limits[i]),
+		       peers = descriptors_for_peers(limits[i]);
 
 		assert_true(rpc >= 1 && rpc <= DESCRIPTORS_RPC);
-		assert_true(peers == 0 || peers + 2 * rpc + limits[i] / 2 <= limits[i] ||
-			peers + 2 * rpc + DESCRIPTORS_NODE == limits[i]);
+		assert_true(web >= 1 && web <= DESCRIPTORS_WEB);
+		assert_true(peers == 0 || peers + rpc + web + limits[i] / 2 <= limits[i] ||
+			peers + rpc + web + DESCRIPTORS_NODE == limits[i]);
 	}
 	assert_int_equal(descriptors_for_peers(64), 64 - 32 - 16);
-	assert_int_equal(descriptors_for_peers(1024), 1024 - DESCRIPTORS_NODE - 2 * DESCRIPTORS_RPC);
+	assert_int_equal(descriptors_for_peers(1024), 1024 - DESCRIPTORS_NODE - DESCRIPTORS_RPC - 128);
+	assert_int_equal(descriptors_for_peers(8192), 8192 - DESCRIPTORS_NODE - DESCRIPTORS_RPC - DESCRIPTORS_WEB);
 }
 
 int main(void)
