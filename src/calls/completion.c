@@ -7,7 +7,6 @@
 
 #include "crypto/hash.h"
 #include "crypto/wipe.h"
-#include "ml/backend.h"
 #include "util/bytes.h"
 #include "util/file.h"
 #include "util/mem.h"
@@ -139,7 +138,6 @@ struct completion_check {
 	size_t prompt_size;
 	struct buf output;
 	struct state *state; /* once it is there */
-	bool by_reference;   /* whether the second opinion is asked for */
 };
 
 static void completion_check_free(struct completion_check *check)
@@ -176,35 +174,26 @@ static void completion_fail(struct completion_check *check, const char *why)
 	completion_check_free(check);
 }
 
-static void completion_follow(struct completion_check *check);
-
-/* What the engine finds wrong is not wrong before the reference says so, as everywhere (the engine is somebody else's
- * code). */
 static void completion_followed(void *context, const struct writer_result *result)
 {
 	struct completion_check *check = context;
-	const struct backend_kind *kind = backend_selected();
-	bool agrees = result->status == WRITER_WRITTEN;
 
-	if (result->status == WRITER_CLOSING) {
+	switch (result->status) {
+	case WRITER_CLOSING:
 		completion_fail(check, "The node is shutting down");
 		return;
-	}
-	if (!agrees && !check->by_reference && kind->reference != NULL) {
-		check->by_reference = true;
-		completion_follow(check);
-		return;
-	}
-	if (agrees && check->by_reference && kind->reference != NULL)
-		backend_distrust(kind, "a text that it could not follow is what the model writes");
-	if (agrees)
+	case WRITER_WRITTEN:
 		completion_answer(check, NULL, false, result->size, -1);
-	else if (result->status == WRITER_FAILED)
+		return;
+	case WRITER_FAILED:
 		completion_answer(check, "the model cannot go on there: its numbers are too large for exact products",
 			true, result->size, -1);
-	else
+		return;
+	case WRITER_DIFFERS:
 		completion_answer(check, "the model writes another byte", true, result->size,
 			result->bytes[result->size]);
+		return;
+	}
 }
 
 static void completion_follow(struct completion_check *check)
@@ -216,7 +205,6 @@ static void completion_follow(struct completion_check *check)
 		.prompt_size = check->prompt_size,
 		.options = check->receipt.options,
 		.count = check->output.size,
-		.arithmetic = check->by_reference ? WRITER_REFERENCE : WRITER_EXACT,
 		.given = check->output.data,
 		.done = completion_followed,
 		.context = check,

@@ -30,7 +30,9 @@ struct decoder {
 	struct linear *matrices; /* [layers][4], and the head */
 	size_t matrix_count;
 	struct linear_work work;
-	float *cosine, *sine; /* [ctx][head / 2] */
+	struct freivalds_vectors vectors;
+	struct freivalds check; /* that of `work` */
+	float *cosine, *sine;   /* [ctx][head / 2] */
 	float *h, *z, *qkv, *a, *gu, *r, *logits, *scores;
 };
 
@@ -79,6 +81,36 @@ void decoder_cache_forget(struct decoder_cache *cache)
 	cache->size = 0;
 }
 
+static struct freivalds_pair decoder_pair(size_t count)
+{
+	return (struct freivalds_pair){ { mem_align(count * sizeof(int32_t)), mem_align(count * sizeof(int32_t)) } };
+}
+
+static void decoder_free_pair(struct freivalds_pair pair)
+{
+	free(pair.v[0]);
+	free(pair.v[1]);
+}
+
+/* Before anything is rounded: a matrix is projected then. */
+static void decoder_check(struct decoder *decoder)
+{
+	size_t widest = model_widest(&decoder->config);
+
+	if (decoder->engine == ENGINE_PLAIN)
+		return;
+	decoder->vectors.r = decoder_pair(widest);
+	decoder->vectors.s = decoder_pair(FREIVALDS_ROWS);
+	freivalds_draw(&decoder->vectors, widest);
+	decoder->check.vectors = &decoder->vectors;
+	decoder->work.check = &decoder->check;
+}
+
+bool decoder_is_wrong(const struct decoder *decoder)
+{
+	return decoder->check.wrong;
+}
+
 static bool decoder_round_matrices(struct decoder *decoder)
 {
 	for (size_t i = 0; i < decoder->matrix_count; i++) {
@@ -86,6 +118,10 @@ static bool decoder_round_matrices(struct decoder *decoder)
 
 		*w = model_matrix(&decoder->config, i);
 		w->memory[0] = mem_align(exact_operand_size(w->out, w->in));
+		if (decoder->work.check != NULL) {
+			w->vectors = &decoder->vectors;
+			w->projected[0] = decoder_pair(w->in);
+		}
 		if (!linear_round(w, decoder->engine, state_theta(decoder->state), false))
 			return false;
 	}
@@ -120,6 +156,7 @@ struct decoder *decoder_new(const struct train_config *config, struct state *sta
 	decoder->r = decoder->logits + DECODER_BYTES * MODEL_VOCABULARY;
 	decoder->scores = decoder->r + DECODER_BYTES;
 	fesetenv(FE_DFL_ENV);
+	decoder_check(decoder);
 	if (decoder_round_matrices(decoder))
 		return decoder;
 	decoder_free(decoder);
@@ -130,8 +167,12 @@ void decoder_free(struct decoder *decoder)
 {
 	if (decoder == NULL)
 		return;
-	for (size_t i = 0; i < decoder->matrix_count; i++)
+	for (size_t i = 0; i < decoder->matrix_count; i++) {
 		free(decoder->matrices[i].memory[0]);
+		decoder_free_pair(decoder->matrices[i].projected[0]);
+	}
+	decoder_free_pair(decoder->vectors.r);
+	decoder_free_pair(decoder->vectors.s);
 	free(decoder->matrices);
 	free(decoder->work.rounded);
 	free(decoder->work.scratch);
@@ -229,7 +270,8 @@ static bool decoder_head(struct decoder *decoder, const struct decoder_token *to
 	return true;
 }
 
-/* False: some operand has no grid. Then what was written to the caches lies behind their size, and means nothing. */
+/* False: some operand has no grid, or a product is wrong. Then what was written to the caches lies behind their size,
+ * and means nothing. */
 static bool decoder_run(struct decoder *decoder, const struct decoder_token *tokens, size_t count,
 	const atomic_bool *cancel)
 {
@@ -270,6 +312,8 @@ void decoder_pass(struct decoder *decoder, struct decoder_feed *feeds, size_t co
 			tokens[token_count++] = decoder_token_of(&feeds[i], j);
 	}
 	is_whole = decoder_run(decoder, tokens, token_count, cancel);
+	if (decoder_is_wrong(decoder))
+		return;
 	/* Who shares a pass with a byte that has no logits must not notice it: then each goes alone, byte after byte.
 	 */
 	for (size_t i = 0; i < count; i++) {
@@ -282,7 +326,7 @@ void decoder_pass(struct decoder *decoder, struct decoder_feed *feeds, size_t co
 		for (; feed->done < feed->count; feed->done++, feed->cache->size++) {
 			tokens[0] = decoder_token_of(feed, feed->done);
 			if (!decoder_run(decoder, tokens, 1, cancel))
-				break;
+				break; /* also for good, if the decoder is wrong */
 		}
 	}
 }

@@ -34,6 +34,10 @@ enum { DECODER_BYTES = 64 };
  * no logits. ENGINE_PLAIN is for measuring. */
 struct decoder *decoder_new(const struct train_config *config, struct state *state, enum engine engine);
 void decoder_free(struct decoder *decoder); /* NULL is allowed */
+/* Every product is checked (ml/kernel/freivalds.h), but those of ENGINE_PLAIN. Whether one was wrong: then nothing that
+ * came of it has been told or kept, the decoder is of no more use, and another, of a sound engine, may go on with the
+ * same caches. */
+bool decoder_is_wrong(const struct decoder *decoder);
 const struct state *decoder_state(const struct decoder *decoder);
 
 /* For up to ctx bytes. It may be used with any decoder of a model of these sizes. */
@@ -51,7 +55,7 @@ struct decoder_feed {
 	size_t wanted;                 /* of the last so many bytes the logits are told, what follows each of them */
 	struct decoder_logits *logits; /* [wanted], the caller's */
 	size_t done; /* out: bytes that were fed. Fewer than `count`: the next one has no logits, as an operand has no
-		      * grid */
+		      * grid, or the decoder is wrong */
 };
 
 /* Feeds all of them, each cache at most once, DECODER_BYTES in all at most. More urgent jobs of the queue may go first

@@ -126,13 +126,13 @@ static struct decoder_feed generate_feed(const struct generate_text *text, size_
 }
 
 /* Logits come for the last `wanted` bytes that should have been fed, as far as they were. */
-static void generate_take(struct generate_text *text, const struct decoder_feed *feed)
+static void generate_take(struct generate_text *text, const struct decoder_feed *feed, const struct decoder *decoder)
 {
 	size_t first_wanted = feed->count - feed->wanted;
 
 	for (size_t i = first_wanted; i < feed->done && text->status == GENERATE_WRITING; i++)
 		generate_choose(text, &feed->logits[i - first_wanted]);
-	if (feed->done < feed->count && text->status == GENERATE_WRITING)
+	if (feed->done < feed->count && text->status == GENERATE_WRITING && !decoder_is_wrong(decoder))
 		text->status = GENERATE_FAILED;
 	/* Only where the window has begun again: what was given stands ahead in the old one. */
 	if (text->status == GENERATE_WRITING && text->size == text->next)
@@ -159,7 +159,7 @@ void generate_advance(struct decoder *decoder, struct generate_text *const *text
 	}
 	decoder_pass(decoder, feeds, feed_count, cancel);
 	for (size_t i = 0; i < feed_count; i++)
-		generate_take(fed[i], &feeds[i]);
+		generate_take(fed[i], &feeds[i], decoder);
 }
 
 size_t generate_alone(struct decoder *decoder, const struct generate_order *order, const atomic_bool *cancel,
@@ -168,7 +168,8 @@ size_t generate_alone(struct decoder *decoder, const struct generate_order *orde
 	struct generate_text *text = generate_text_new(state_config(decoder_state(decoder)), order);
 	size_t written;
 
-	while (text->status == GENERATE_WRITING && (cancel == NULL || !atomic_load(cancel))) {
+	while (text->status == GENERATE_WRITING && !decoder_is_wrong(decoder) &&
+		(cancel == NULL || !atomic_load(cancel))) {
 		queue_pause(cancel);
 		generate_advance(decoder, &text, 1, cancel);
 	}

@@ -37,7 +37,8 @@ enum generate_status {
 	GENERATE_FAILED   /* an operand has no grid, so there is no next byte: some weight or activation is too large */
 };
 
-/* A text under way. It goes on with the same decoder until it ends. */
+/* A text under way. It goes on with the same decoder until it ends, or with another of the same state if that one is
+ * wrong. */
 struct generate_text;
 struct generate_text *generate_text_new(const struct model_config *config, const struct generate_order *order);
 void generate_text_free(struct generate_text *text); /* NULL is allowed */
@@ -49,7 +50,8 @@ size_t generate_text_size(const struct generate_text *text); /* bytes written, o
 void generate_advance(struct decoder *decoder, struct generate_text *const *texts, size_t count,
 	const atomic_bool *cancel);
 
-/* One text alone, to its end or until *cancel (may be NULL). Returns how many bytes were written. */
+/* One text alone, to its end, until *cancel (may be NULL), or until the decoder is wrong. Returns how many bytes were
+ * written. */
 size_t generate_alone(struct decoder *decoder, const struct generate_order *order, const atomic_bool *cancel,
 	enum generate_status *status);
 

@@ -31,7 +31,9 @@ struct writer_text {
 struct writer_slot {
 	struct state *state; /* NULL: free */
 	enum writer_arithmetic arithmetic;
-	struct decoder *decoder;
+	const struct backend_kind *kind; /* whose engine the decoder has */
+	struct decoder *decoder;         /* NULL: it is still to be made */
+	bool is_refused;                 /* it cannot be made: a weight is too large */
 	size_t users;
 };
 
@@ -80,34 +82,58 @@ static bool writer_wrote(void *context, uint8_t byte, const struct decoder_logit
 		!atomic_load(&text->stopped);
 }
 
-/* One pass for each state. False: a text has ended, and somebody waits to hear of it. */
-static bool writer_pass(struct writer *writer)
+/* An engine that is wrong leaves no trace in texts: the decoder of another one goes on where it should have. */
+static void writer_replace_wrong(struct writer_slot *slot)
 {
-	bool all_write = true;
-
-	for (size_t slot = 0; slot < WRITER_STATES; slot++) {
-		struct generate_text *texts[WRITER_AT_ONCE_MAX];
-		size_t count = 0;
-
-		for (size_t i = 0; i < writer->writing_count; i++)
-			if (writer->writing[i]->slot == slot)
-				texts[count++] = writer->writing[i]->generating;
-		if (count > 0 && writer->slots[slot].decoder != NULL)
-			generate_advance(writer->slots[slot].decoder, texts, count, &writer->cancel);
-		for (size_t i = 0; i < count; i++)
-			all_write = all_write && generate_text_status(texts[i]) == GENERATE_WRITING &&
-				writer->slots[slot].decoder != NULL;
-	}
-	return all_write;
+	if (!decoder_is_wrong(slot->decoder))
+		return;
+	backend_distrust(slot->kind, "a product of a text was wrong");
+	decoder_free(slot->decoder);
+	slot->decoder = NULL;
 }
 
-static enum engine writer_engine(enum writer_arithmetic arithmetic)
+/* One pass for a state. False: something has to be seen to between turns, such as a text that has ended. */
+static bool writer_pass_slot(struct writer *writer, size_t index)
 {
-	const struct backend_kind *kind = backend_selected();
+	struct writer_slot *slot = &writer->slots[index];
+	struct generate_text *texts[WRITER_AT_ONCE_MAX];
+	size_t count = 0;
+	bool all_write = true;
 
-	if (arithmetic == WRITER_PLAIN)
-		return ENGINE_PLAIN;
-	return backend_cpu_engine(arithmetic == WRITER_REFERENCE && kind->reference != NULL ? kind->reference : kind);
+	for (size_t i = 0; i < writer->writing_count; i++)
+		if (writer->writing[i]->slot == index)
+			texts[count++] = writer->writing[i]->generating;
+	if (count == 0)
+		return true;
+	if (slot->decoder == NULL)
+		return false;
+	generate_advance(slot->decoder, texts, count, &writer->cancel);
+	for (size_t i = 0; i < count; i++)
+		all_write = all_write && generate_text_status(texts[i]) == GENERATE_WRITING;
+	writer_replace_wrong(slot);
+	return all_write && slot->decoder != NULL;
+}
+
+static bool writer_pass(struct writer *writer)
+{
+	bool goes_on = true;
+
+	for (size_t index = 0; index < WRITER_STATES; index++)
+		goes_on = writer_pass_slot(writer, index) && goes_on;
+	return goes_on;
+}
+
+/* What no engine can multiply is found out here, once. */
+static void writer_make_decoder(const struct writer *writer, struct writer_slot *slot)
+{
+	enum engine engine;
+
+	if (slot->state == NULL || slot->decoder != NULL || slot->is_refused)
+		return;
+	slot->kind = backend_selected();
+	engine = slot->arithmetic == WRITER_PLAIN ? ENGINE_PLAIN : backend_cpu_engine(slot->kind);
+	slot->decoder = decoder_new(writer_config(writer), slot->state, engine);
+	slot->is_refused = slot->decoder == NULL;
 }
 
 static void writer_turn(void *arg)
@@ -119,9 +145,7 @@ static void writer_turn(void *arg)
 		if (writer->writing[i]->order.more != NULL)
 			until = clock_mono_ms() + WRITER_TELLING_TURN_MS;
 	for (size_t slot = 0; slot < WRITER_STATES; slot++)
-		if (writer->slots[slot].state != NULL && writer->slots[slot].decoder == NULL)
-			writer->slots[slot].decoder = decoder_new(writer_config(writer), writer->slots[slot].state,
-				writer_engine(writer->slots[slot].arithmetic));
+		writer_make_decoder(writer, &writer->slots[slot]);
 	do
 		queue_pause(&writer->cancel);
 	while (!atomic_load(&writer->cancel) && writer_pass(writer) && !atomic_load(&writer->someone_waits) &&
@@ -154,7 +178,9 @@ static size_t writer_take_slot(struct writer *writer, struct state *state, enum 
 			memcmp(state_root(writer->slots[i].state), state_root(state), 32) == 0)
 			found = i;
 	if (found < WRITER_STATES && writer->slots[found].users++ == 0)
-		writer->slots[found] = (struct writer_slot){ state_ref(state), arithmetic, NULL, 1 };
+		writer->slots[found] = (struct writer_slot){ .state = state_ref(state),
+			.arithmetic = arithmetic,
+			.users = 1 };
 	return found;
 }
 
@@ -227,7 +253,7 @@ static void writer_go_on(struct writer *writer)
 
 static enum writer_status writer_status_of(const struct writer_text *text)
 {
-	if (text->writer->slots[text->slot].decoder == NULL)
+	if (text->writer->slots[text->slot].is_refused)
 		return WRITER_FAILED;
 	switch (generate_text_status(text->generating)) {
 	case GENERATE_WRITING:
@@ -259,7 +285,7 @@ static void writer_turned(void *arg, bool cancelled)
 	(void)cancelled;
 	for (size_t i = 0; i < count && !writer->closed; i++) {
 		struct writer_text *text = writer->writing[i];
-		bool writes = writer->slots[text->slot].decoder != NULL &&
+		bool writes = !writer->slots[text->slot].is_refused &&
 			generate_text_status(text->generating) == GENERATE_WRITING;
 
 		writer_tell(text);

@@ -19,9 +19,9 @@ enum { WRITER_TEXTS_MAX = 64, WRITER_BYTES_MAX = 65536 };
 struct writer;
 struct writer_text;
 
-/* What it is computed with: the engine that this node has chosen, the one that has the last word where that is in
- * doubt, or in ordinary floats, to compare other programs with: bits may differ between machines then. */
-enum writer_arithmetic { WRITER_EXACT, WRITER_REFERENCE, WRITER_PLAIN };
+/* What it is computed with: exact products, or ordinary floats, to compare other programs with: bits may differ between
+ * machines then. */
+enum writer_arithmetic { WRITER_EXACT, WRITER_PLAIN };
 
 enum writer_status {
 	WRITER_WRITTEN, /* all bytes, or until `wrote` or writer_stop has ended it */
