@@ -368,7 +368,7 @@ class Demo:
 Both nodes go on running, with their files in {self.root}; mining is switched off. Talk to them like this:
 
     {miner} help
-    {miner} getpageaddress      what a browser on this machine shows it at
+    {miner} getpageaddress      # what a browser on this machine shows it at
     {miner} setmining true
     {owner} getdataset 1
     {owner} getrounds

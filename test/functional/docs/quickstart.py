@@ -160,7 +160,7 @@ def short_and_kept():
             tap.true(all(struck == "0" for _, struck in merges), f"runs that were struck: {merges}")
             tap.equal(len(pids), 2, "nodes that go on")
             commands = re.findall(r"^    (.*atelier-cli.*)$", done.stdout, re.M)
-            tap.equal(len(commands), 7, "commands that are printed")
+            tap.equal(len(commands), 8, "commands that are printed")
             # From another folder, as another terminal would.
             used = paste(commands[:-2], "/")
             for text in ('"title": "GPL-3"', '"prompt": "The "', '"disclosures_until"'):
