@@ -321,15 +321,6 @@ static size_t net_inbound_from(const struct net *net, const struct netaddr *addr
 	return count;
 }
 
-/* A ban of the operator holds for connections of his own too; what the node discouraged by itself does not. */
-static bool net_may_connect(void *context, const struct netaddr *address)
-{
-	struct net *net = context;
-
-	return net->active && net_open_peers(net) < net->max_open &&
-		!ban_given(&net->bans, address->ip, 128, clock_wall());
-}
-
 /* Who has connected to us, of whom one could go: a list to be freed. */
 static struct evict_candidate *net_list_inbound(const struct net *net, size_t *count)
 {
@@ -351,35 +342,42 @@ static struct evict_candidate *net_list_inbound(const struct net *net, size_t *c
 	return candidates;
 }
 
-/* False: all places are taken, and nobody has to go. */
+/* Somebody who has connected to us goes. False: nobody has to. */
 static bool net_make_place(struct net *net)
 {
-	const size_t open_count = net_open_peers(net);
-	struct evict_candidate *candidates;
-	struct peer *loser;
 	size_t count;
+	struct evict_candidate *candidates = net_list_inbound(net, &count);
+	struct peer *loser = peers_find(&net->peers, evict_choose(candidates, count, net->evict_key));
 
-	if (open_count < net->max_peers && open_count < net->max_open)
-		return true;
-	candidates = net_list_inbound(net, &count);
-	loser = peers_find(&net->peers, evict_choose(candidates, count, net->evict_key));
 	free(candidates);
 	if (loser != NULL)
 		peer_disconnect(loser, "its place is given to another");
 	return loser != NULL;
 }
 
+/* A ban of the operator holds for connections of his own too; what the node discouraged by itself does not. Where
+ * strangers have all descriptors one of them makes room. */
+static bool net_may_connect(void *context, const struct netaddr *address)
+{
+	struct net *net = context;
+
+	return net->active && !ban_given(&net->bans, address->ip, 128, clock_wall()) &&
+		(net_open_peers(net) < net->max_open || net_make_place(net));
+}
+
 /* Why a connection from there is not taken, or NULL: then it has a place. Before a peer is made of it, so that a flood
  * of connections costs a descriptor each, for a moment. */
 static const char *net_why_refused(struct net *net, const struct netaddr *address)
 {
+	const size_t open_count = net_open_peers(net);
+
 	if (!net->active)
 		return "the network is switched off";
 	if (ban_covers(&net->bans, address, clock_wall()))
 		return "the address is banned or discouraged";
 	if (net_inbound_from(net, address) >= net->max_per_address)
 		return "all places of its address are taken";
-	if (!net_make_place(net))
+	if ((open_count >= net->max_peers || open_count >= net->max_open) && !net_make_place(net))
 		return "all places are taken";
 	return NULL;
 }

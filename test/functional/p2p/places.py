@@ -77,7 +77,7 @@ def flooded():
 
 
 def few_descriptors():
-    """Peers leave the node the descriptors it needs"""
+    """Peers leave the node the descriptors it needs, and one goes for a node that the operator names"""
     node = Node(start=False)
     node.preexec = lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (FEW, FEW))
     node.start()
@@ -86,7 +86,11 @@ def few_descriptors():
             taken(node, stack, f"127.0.2.{number}")
         count = node.rpc.getconnectioncount()
         tap.true(0 < count <= FEW // 2, "some have a place, and not all")
-        node.generate(3)
+        with Node() as named:
+            node.rpc.addnode(named.address, "add")
+            node.generate(3)
+            named.wait_for_height(3)
+            tap.equal(node.rpc.getconnectioncount(), count, "connections with the one that was named")
         node.restart()
         tap.equal(node.height(), 3, "height after the restart")
 
