@@ -2,7 +2,7 @@
 // line, and the figures as a table.
 
 import { fill, h } from "./dom.js";
-import { count, moment, nats } from "./format.js";
+import { count, moment, nats, plural } from "./format.js";
 import { get, path_of } from "./api.js";
 import { explain, table } from "./parts.js";
 
@@ -72,8 +72,8 @@ function say_point(curve, at) {
 }
 
 function say_nothing(curve, zoomable) {
-	const merges = curve.merge_count > 0 ? `${count(curve.merge_count)} rounds` : "";
-	const voids = curve.void_count > 0 ? `${count(curve.void_count)} void updates` : "";
+	const merges = curve.merge_count > 0 ? plural(curve.merge_count, "round") : "";
+	const voids = curve.void_count > 0 ? plural(curve.void_count, "void update") : "";
 
 	return [`blocks ${count(curve.from)} to ${count(curve.to)}`, merges, voids,
 		zoomable && "drag to zoom, double-click for all"]

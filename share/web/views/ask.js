@@ -83,7 +83,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 
 function chips(answer, asked, seconds) {
 	return [
-		`seed ${answer.seed}`, `the model after block ${count(answer.height)}`,
+		`seed ${answer.seed}`, `after block ${count(answer.height)}`,
 		`${count(Math.round(asked.bytes / seconds))} bytes/s`,
 	].map((words) => h("span.chip", words));
 }

@@ -41,10 +41,20 @@ function status_of(data) {
 	return data.status === "waiting" ? `can be drawn from block ${count(data.drawable_from)}` : "can be drawn";
 }
 
+// With what its ends mean below it.
+function value_line(data) {
+	const values = known_values(data), { height } = data.series ?? {};
+	const line = spark(values, "its value over time", { classes: `high ${colour(data.number)}`, height: 90 });
+
+	if (line === null)
+		return h("p.note.gap", "It has no values yet: it was not drawn often enough.");
+	return [line, h("div.quiet", `value while it was drawn, blocks ${count(data.height ?? 0)} to ${count(height[height.length - 1])}: ` +
+		`at most ${nats(Math.max(...values))}, at last ${nats(values[values.length - 1])} nats`)];
+}
+
 export async function show(view, [number]) {
 	const data = await get(path_of("dataset", number, { points: POINTS }), view.signal)
 		.catch(() => get(path_of("dataset", number), view.signal));
-	const line = spark(known_values(data), "its value over time", { classes: colour(data.number) });
 	const about = card("What it is", facts([
 		["owner", data.owner && address_link(data.owner)],
 		["licence", data.licence || "none stated: it came with the chain"],
@@ -60,7 +70,7 @@ export async function show(view, [number]) {
 		h("div.dim", `${plural(data.total_draws, "draw")} so far` +
 			(data.mean_value !== null && data.mean_value !== undefined ?
 				` · mean value ${nats(data.mean_value)}` : "")),
-		line ?? h("p.note.gap", "It has no values yet: it was not drawn often enough."),
+		value_line(data),
 	]);
 	const draws = card("Its last draws: what each did to the loss",
 		table(DRAWS, data.last_draws ?? [], { empty: "None yet." }));

@@ -90,7 +90,7 @@ function strip_of(view, summary) {
 			fill(next, h("b.dim", "next"), h("div.dots",
 				Array.from({ length: Math.min(waiting.proofs, 60) }, () => h("i.any")),
 				Array.from({ length: Math.min(waiting.late, 20) }, () => h("i.late"))),
-			h("div.dim", `${plural(waiting.proofs, "proof")} so far`),
+			h("div.dim", `${plural(waiting.proofs, "proof")}${waiting.late > 0 ? `, ${count(waiting.late)} late` : " so far"}`),
 				h("div.dim", plural(waiting.transactions, "transaction")));
 			next.title = `block ${count(height + 1)}`;
 		} catch {
