@@ -107,6 +107,21 @@ static struct action *actions_next(const struct actions *actions)
 	return NULL;
 }
 
+/* Forgets those that wait and whose clients have gone. */
+static void actions_sweep(struct actions *actions)
+{
+	struct action *action, *next;
+
+	for (action = actions->first; action != NULL; action = next) {
+		next = action->next;
+		if (action->is_running || http_server_is_heard(action->exchange))
+			continue;
+		actions_unlink(actions, action);
+		answer_refuse(action->exchange, 503, "Gone");
+		action_free(action);
+	}
+}
+
 /* A call may answer before action_run returns, and comes here again then: that is left to the one that is at it, so
  * that many who fail at once do not lie on the stack one above the other. */
 static void actions_start(struct actions *actions)
@@ -116,24 +131,18 @@ static void actions_start(struct actions *actions)
 	if (actions->is_starting || actions->is_closed)
 		return;
 	actions->is_starting = true;
-	while ((action = actions_next(actions)) != NULL) {
-		if (http_server_is_heard(action->exchange)) {
-			action_run(action);
-		} else {
-			/* Nobody waits for it any more. */
-			actions_unlink(actions, action);
-			answer_refuse(action->exchange, 503, "Gone");
-			action_free(action);
-		}
-	}
+	actions_sweep(actions);
+	while ((action = actions_next(actions)) != NULL)
+		action_run(action);
 	actions->is_starting = false;
 }
 
 /* Whether one more of his may wait. */
-static bool actions_has_room(const struct actions *actions, const struct visitor *from)
+static bool actions_has_room(struct actions *actions, const struct visitor *from)
 {
 	size_t waiting = 0, neighbours = 0;
 
+	actions_sweep(actions);
 	for (const struct action *action = actions->first; action != NULL; action = action->next) {
 		waiting += !action->is_running;
 		neighbours += !action->is_running && visitor_is_neighbour(&action->from, from);

@@ -56,7 +56,7 @@ static bool web_serve(struct web *web, struct event_base *base, struct errmsg *e
 	const struct http_endpoint endpoints[] = {
 		{ "GET", events_has_path, 0, events_handle, web->events, false },
 		{ "GET", api_has_path, 0, api_handle, web->api, false },
-		{ "POST", actions_has_path, ACTIONS_BODY_MAX, actions_handle, web->actions, false },
+		{ "POST", actions_has_path, ACTIONS_BODY_MAX, actions_handle, web->actions, true },
 		{ "POST", actions_has_key_path, ACTIONS_KEY_BODY_MAX, actions_handle, web->actions, false },
 		{ "GET", door_has_path, 0, door_handle, web->door, false },
 		{ "POST", door_has_path, DOOR_BODY_MAX, door_handle, web->door, true },
