@@ -19,12 +19,16 @@
 #include "util/random.h"
 
 #define APIKEYS_PREFIX "atl-"
+enum { APIKEYS_MINUTE_MS = 60000 };
 
 struct apikeys_key {
 	char name[65];
 	uint8_t hash[32];      /* of the key's text */
 	int64_t expires;       /* Unix seconds; 0: never */
 	uint64_t budget, used; /* bytes; budget 0: no limit */
+	uint64_t promised;     /* to requests under way */
+	int64_t rate;          /* requests a minute; 0: no limit */
+	int64_t due_ms;        /* when the last of those that were let in would have come at that pace; monotonic */
 };
 
 struct apikeys {
@@ -44,6 +48,7 @@ static json_t *apikeys_show(const struct apikeys_key *key)
 	json_object_set_new(shown, "expires", json_integer(key->expires));
 	json_object_set_new(shown, "budget", json_integer((json_int_t)key->budget));
 	json_object_set_new(shown, "used", json_integer((json_int_t)key->used));
+	json_object_set_new(shown, "rate", json_integer(key->rate));
 	return shown;
 }
 
@@ -81,15 +86,16 @@ static void apikeys_on_write(evutil_socket_t fd, short what, void *arg)
 static bool apikeys_read_key(const json_t *shown, struct apikeys_key *key)
 {
 	const json_t *name = json_object_get(shown, "name");
-	int64_t numbers[3];
-	static const char *const names[] = { "expires", "budget", "used" };
+	int64_t numbers[4];
+	static const char *const names[] = { "expires", "budget", "used", "rate" };
 
-	for (size_t i = 0; i < 3; i++)
+	for (size_t i = 0; i < 4; i++)
 		if (!convert_int(json_object_get(shown, names[i]), names[i], 0, INT64_MAX, &numbers[i], NULL))
 			return false;
 	*key = (struct apikeys_key){ .expires = numbers[0],
 		.budget = (uint64_t)numbers[1],
-		.used = (uint64_t)numbers[2] };
+		.used = (uint64_t)numbers[2],
+		.rate = numbers[3] };
 	if (!json_is_text(name) || json_string_length(name) >= sizeof key->name)
 		return false;
 	snprintf(key->name, sizeof key->name, "%s", json_string_value(name));
@@ -136,8 +142,34 @@ static struct apikeys_key *apikeys_find(const struct apikeys *apikeys, const cha
 	return NULL;
 }
 
-enum apikeys_verdict apikeys_judge(const struct apikeys *apikeys, const char *authorization, bool is_local,
-	uint64_t bytes, char name[65])
+/* A minute's requests may come at once, and then one by one at the key's pace. */
+static bool apikeys_keep_pace(struct apikeys_key *key)
+{
+	int64_t now = clock_mono_ms(), step = key->rate > 0 ? APIKEYS_MINUTE_MS / key->rate : 0;
+
+	if (key->due_ms < now)
+		key->due_ms = now;
+	if (key->due_ms - now > APIKEYS_MINUTE_MS - step)
+		return false;
+	key->due_ms += step;
+	return true;
+}
+
+static enum apikeys_verdict apikeys_judge_key(struct apikeys_key *key, uint64_t bytes)
+{
+	uint64_t taken = key->used + key->promised;
+
+	if (key->expires != 0 && key->expires <= clock_wall())
+		return APIKEYS_WRONG;
+	if (bytes == 0)
+		return APIKEYS_OK;
+	if (key->budget != 0 && (taken > key->budget || bytes > key->budget - taken))
+		return APIKEYS_SPENT;
+	return apikeys_keep_pace(key) ? APIKEYS_OK : APIKEYS_FAST;
+}
+
+enum apikeys_verdict apikeys_judge(struct apikeys *apikeys, const char *authorization, bool is_local, uint64_t bytes,
+	char name[65])
 {
 	uint8_t hash[32];
 
@@ -149,28 +181,32 @@ enum apikeys_verdict apikeys_judge(const struct apikeys *apikeys, const char *au
 	/* What is compared are hashes: how long that takes tells nobody a key. */
 	sha256(hash, authorization + 7, strlen(authorization + 7));
 	for (size_t i = 0; i < apikeys->count; i++) {
-		const struct apikeys_key *key = &apikeys->keys[i];
-
-		if (memcmp(key->hash, hash, 32) != 0)
+		if (memcmp(apikeys->keys[i].hash, hash, 32) != 0)
 			continue;
-		if (key->expires != 0 && key->expires <= clock_wall())
-			return APIKEYS_WRONG;
-		snprintf(name, 65, "%s", key->name);
-		return key->budget == 0 || (key->used <= key->budget && bytes <= key->budget - key->used) ?
-			APIKEYS_OK :
-			APIKEYS_SPENT;
+		snprintf(name, 65, "%s", apikeys->keys[i].name);
+		return apikeys_judge_key(&apikeys->keys[i], bytes);
 	}
 	return APIKEYS_WRONG;
 }
 
-void apikeys_charge(struct apikeys *apikeys, const char *name, uint64_t bytes)
+void apikeys_promise(struct apikeys *apikeys, const char *name, uint64_t bytes)
+{
+	struct apikeys_key *key = apikeys_find(apikeys, name);
+
+	if (key != NULL)
+		key->promised += bytes;
+}
+
+/* Another key may have the name by now, which was promised less. */
+void apikeys_charge(struct apikeys *apikeys, const char *name, uint64_t promised, uint64_t used)
 {
 	static const struct timeval soon = { .tv_sec = 5 };
 	struct apikeys_key *key = apikeys_find(apikeys, name);
 
 	if (key == NULL)
 		return;
-	key->used += bytes;
+	key->promised -= promised < key->promised ? promised : key->promised;
+	key->used += used;
 	if (!event_pending(apikeys->write, EV_TIMEOUT, NULL))
 		event_add(apikeys->write, &soon);
 }
@@ -191,6 +227,12 @@ static const struct rpc_arg createapikey_args[] = {
 		.min = 0,
 		.max = 36500,
 		.help = "How long it is good for; 0: until it is revoked." },
+	{ .name = "rate",
+		.type = RPC_INT,
+		.fallback = "0",
+		.min = 0,
+		.max = APIKEYS_MINUTE_MS,
+		.help = "Requests a minute that it is good for; 0: no limit." },
 	{ 0 },
 };
 
@@ -210,6 +252,7 @@ static enum rpc_outcome call_createapikey(struct rpc_request *request, void *con
 		return rpc_fail(request, RPC_INVALID_PARAMETER, "name is empty, or another key has it");
 	*key = (struct apikeys_key){ .budget = (uint64_t)rpc_int(request, "budget") };
 	snprintf(key->name, sizeof key->name, "%s", name);
+	key->rate = rpc_int(request, "rate");
 	key->expires = rpc_int(request, "days") > 0 ? clock_wall() + rpc_int(request, "days") * 86400 : 0;
 	random_bytes(secret, sizeof secret);
 	hex_encode(text + strlen(APIKEYS_PREFIX), secret, sizeof secret);
@@ -259,10 +302,10 @@ static const struct rpc_method apikeys_methods[] = {
 	{ "createapikey", "Control", call_createapikey, createapikey_args,
 		"Makes a key with which programs may have texts written at /v1/. The first one made shuts the door for "
 		"those who have none. The key itself is told this once.",
-		"{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n, \"key\": \"text\"}",
+		"{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n, \"rate\": n, \"key\": \"text\"}",
 		"\"friend\" 1000000 30", RPC_EARLY },
 	{ "listapikeys", "Control", call_listapikeys, NULL, "Lists the keys of the API, without the keys themselves.",
-		"[{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n}, ...]", "", RPC_EARLY },
+		"[{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n, \"rate\": n}, ...]", "", RPC_EARLY },
 	{ "revokeapikey", "Control", call_revokeapikey, revokeapikey_args,
 		"Makes a key worthless. When the last one is gone, programs on this machine need none again.", NULL,
 		"\"friend\"", RPC_EARLY },

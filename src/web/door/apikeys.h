@@ -22,15 +22,18 @@ void apikeys_free(struct apikeys *apikeys); /* writes it; NULL is allowed */
 enum apikeys_verdict {
 	APIKEYS_OK,
 	APIKEYS_WRONG, /* no such key, it has expired, or none was given where one is needed */
-	APIKEYS_SPENT  /* so many bytes are not left */
+	APIKEYS_SPENT, /* so many bytes are not left, beside those that are promised to others of this key */
+	APIKEYS_FAST   /* more requests a minute than the key is good for */
 };
 
-/* By its Authorization field (NULL: none), wanting so many bytes, prompts and texts. *name is that of the key, "" where
- * none is needed; of 64 characters at most. */
-enum apikeys_verdict apikeys_judge(const struct apikeys *apikeys, const char *authorization, bool is_local,
-	uint64_t bytes, char name[65]);
+/* By its Authorization field (NULL: none), wanting so many bytes, prompts and texts; 0: it asks for no text, which is
+ * not counted. *name is that of the key, "" where none is needed; of 64 characters at most. */
+enum apikeys_verdict apikeys_judge(struct apikeys *apikeys, const char *authorization, bool is_local, uint64_t bytes,
+	char name[65]);
 
-/* So many were used. A key that has been revoked meanwhile is no error. */
-void apikeys_charge(struct apikeys *apikeys, const char *name, uint64_t bytes);
+/* So many are promised to a request that has been let in; of them so many were used. So requests side by side cannot
+ * use more than there is. A key that has been revoked meanwhile is no error. */
+void apikeys_promise(struct apikeys *apikeys, const char *name, uint64_t bytes);
+void apikeys_charge(struct apikeys *apikeys, const char *name, uint64_t promised, uint64_t used);
 
 #endif

@@ -46,6 +46,7 @@ struct door_request {
 	char id[48], key_name[65];
 	int64_t created;
 	const struct door_choice *first_done; /* whose model is told as that of all; NULL: none yet */
+	uint64_t promised;                    /* bytes of the key's budget */
 	bool is_left;
 };
 
@@ -329,7 +330,7 @@ static void door_charge(const struct door_request *request)
 	door->answered++;
 	door->prompt_bytes += prompt_bytes;
 	door->text_bytes += text_bytes;
-	apikeys_charge(door->apikeys, request->key_name, prompt_bytes + text_bytes);
+	apikeys_charge(door->apikeys, request->key_name, request->promised, prompt_bytes + text_bytes);
 }
 
 /* Nothing of it is begun any more. */
@@ -545,6 +546,16 @@ static void door_put_last(struct door_request *request)
 		event_add(door->tick, &second);
 }
 
+/* Bytes that a request may come to: its prompt counts for each text. */
+static uint64_t door_wanted(const struct asked *asked)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < asked->prompt_count; i++)
+		bytes += (asked->prompts[i].size + asked->bytes) * asked->n;
+	return bytes;
+}
+
 static void door_begin_request(struct door_request *request)
 {
 	const struct http_answer head = {
@@ -554,6 +565,8 @@ static void door_begin_request(struct door_request *request)
 	};
 
 	door_put_last(request);
+	request->promised = door_wanted(&request->asked);
+	apikeys_promise(request->door->apikeys, request->key_name, request->promised);
 	request->count = request->asked.prompt_count * request->asked.n;
 	door_name(request);
 	if (request->asked.is_streamed)
@@ -579,15 +592,6 @@ static bool door_has_room(struct door *door, struct door_request *asking, const 
 	return false;
 }
 
-static uint64_t door_wanted(const struct asked *asked)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i < asked->prompt_count; i++)
-		bytes += (asked->prompts[i].size + asked->bytes) * asked->n;
-	return bytes;
-}
-
 /* True: it is let in. Else it has been answered. */
 static bool door_let_in(struct door_request *request, const struct http_request *http)
 {
@@ -599,6 +603,9 @@ static bool door_let_in(struct door_request *request, const struct http_request 
 	if (verdict == APIKEYS_WRONG)
 		door_refuse(request->exchange, 401, "Incorrect API key, or none where one is needed", NULL,
 			"invalid_api_key");
+	else if (verdict == APIKEYS_FAST)
+		door_refuse(request->exchange, 429, "More requests a minute than the key is good for", NULL,
+			"rate_limit_exceeded");
 	else if (verdict == APIKEYS_SPENT)
 		door_refuse(request->exchange, 429, "The key's budget does not suffice for prompt and max_tokens", NULL,
 			"insufficient_quota");

@@ -154,6 +154,11 @@ def keys():
         ask(page, TEXTS, key=other, **small)
         with tap.raises(-8, "name"):
             node.rpc.createapikey("other")
+        hasty = node.rpc.createapikey("hasty", 0, 0, 1)["key"]
+        ask(page, TEXTS, key=hasty, **small)
+        tap.equal(refused(page, TEXTS, 429, key=hasty, **small)[2], "rate_limit_exceeded", "a second in the same minute")
+        tap.equal(page.ask("/v1/models", headers={"Authorization": f"Bearer {hasty}"}).status, 200, "what is no text")
+        node.rpc.revokeapikey("hasty")
         node.rpc.revokeapikey("other")
         refused(page, TEXTS, 401, key=other, **small)
         node.rpc.revokeapikey("friend")
@@ -198,7 +203,7 @@ def limits():
         answered.append(page.post(TEXTS, long).status)
 
     with node:
-        busy, other = (node.rpc.createapikey(name)["key"] for name in ("busy", "other"))
+        busy, other = (node.rpc.createapikey(name, 64 * 4097 + 10)["key"] for name in ("busy", "other"))
         # All that one key may have here, half of it as streams; and the others' answers do not come before they leave.
         for number in range(64):
             connection = page.connect()
@@ -206,7 +211,9 @@ def limits():
                                {"Content-Type": "application/json", "Authorization": f"Bearer {busy}"})
             held.append((connection, connection.getresponse() if number % 2 == 0 else None))
         wait_until(lambda: node.rpc.getdoorinfo()["requests"] == 64, "all ask")
-        answer = page.post(TEXTS, long, Authorization=f"Bearer {busy}")
+        # What is promised to them is not there for others of the key, so that they cannot use more together than there is.
+        tap.equal(refused(page, TEXTS, 429, key=busy, **long)[2], "insufficient_quota", "a budget that is promised")
+        answer = page.post(TEXTS, short, Authorization=f"Bearer {busy}")
         tap.equal((answer.status, answer.json()["error"]["code"], answer.headers["Retry-After"]),
                   (429, "rate_limit_exceeded", "2"), "one more")
         ask(page, TEXTS, key=other, **short)
