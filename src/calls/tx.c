@@ -15,7 +15,7 @@ static const struct rpc_arg getrawtransaction_args[] = {
 		.type = RPC_VERBOSITY,
 		.fallback = "0",
 		.max = 2,
-		.help = "0: hexadecimal text. 1 and 2: an object." },
+		.help = "0: hexadecimal text. 1: an object. 2: the same, with fee and what the inputs spend." },
 	{ .name = "blockhash", .type = RPC_HASH, .optional = true, .help = "Look in this block alone." },
 	{ 0 },
 };
@@ -34,6 +34,77 @@ static const struct tx *tx_in_block(struct chain *chain, const struct index_entr
 	block_unref(searched_block);
 	return found_tx;
 }
+
+/* --- what a transaction spends --- */
+
+/* Filled input by input. */
+struct tx_prevouts {
+	const struct spec *spec;
+	const struct tx *tx;
+	json_t *inputs_shown;
+	size_t count; /* of those that are known, from the first on */
+	int64_t sum;
+};
+
+static void tx_show_prevout(struct tx_prevouts *prevouts, const struct coin *coin)
+{
+	json_t *shown = json_object();
+
+	json_object_set_new(shown, "generated", json_boolean(coin->coinbase));
+	if (coin->height > 0)
+		json_object_set_new(shown, "height", json_integer(coin->height));
+	json_object_set_new(shown, "value", json_amount(coin->output.amount));
+	json_object_set_new(shown, "scriptPubKey", show_script(prevouts->spec, &coin->output.script));
+	json_object_set_new(json_array_get(prevouts->inputs_shown, prevouts->count++), "prevout", shown);
+	prevouts->sum += coin->output.amount;
+}
+
+static void tx_on_spent(void *context, size_t tx_index, const struct spent_coin *spent)
+{
+	struct tx_prevouts *prevouts = context;
+
+	(void)tx_index;
+	if (spent->tx != NULL && memcmp(tx_txid(spent->tx), tx_txid(prevouts->tx), 32) == 0)
+		tx_show_prevout(prevouts, &spent->coin);
+}
+
+/* Of one that waits: coins of the chain, and outputs of others that wait, which no block has given a height. */
+static void tx_show_waiting_prevouts(struct tx_prevouts *prevouts, struct chain *chain)
+{
+	for (size_t i = 0; i < prevouts->tx->input_count && prevouts->count == i; i++) {
+		const struct outpoint *outpoint = &prevouts->tx->inputs[i].prev;
+		const struct mempool_entry *parent = chain_mempool_find(chain, outpoint->txid);
+		struct coin coin;
+
+		if (parent != NULL && outpoint->index < parent->tx->output_count) {
+			tx_show_prevout(prevouts, &(struct coin){ .output = parent->tx->outputs[outpoint->index] });
+		} else if (chain_coin(chain, outpoint, &coin)) {
+			tx_show_prevout(prevouts, &coin);
+			chain_coin_clear(&coin);
+		}
+	}
+}
+
+/* Nothing of coinbases and of transactions of rounds, which spend no coins, nor of a block that never was connected. */
+static void tx_add_prevouts(json_t *tx_shown, struct chain *chain, const struct tx *tx, const struct index_entry *entry)
+{
+	struct tx_prevouts prevouts = { chain_spec(chain), tx, json_object_get(tx_shown, "vin"), 0, 0 };
+	const struct block *block = entry != NULL && entry->connect_order > 0 ? chain_read_bare(chain, entry, NULL) :
+										NULL;
+
+	if (entry == NULL)
+		tx_show_waiting_prevouts(&prevouts, chain);
+	else if (block != NULL)
+		chain_read_spent(chain, entry, block, tx_on_spent, &prevouts, NULL);
+	block_unref(block);
+	if (prevouts.count < tx->input_count)
+		return;
+	for (size_t i = 0; i < tx->output_count; i++)
+		prevouts.sum -= tx->outputs[i].amount;
+	json_object_set_new(tx_shown, "fee", json_amount(prevouts.sum));
+}
+
+/* --- getting one --- */
 
 static enum rpc_outcome call_getrawtransaction(struct rpc_request *tx_request, void *context)
 {
@@ -66,6 +137,8 @@ static enum rpc_outcome call_getrawtransaction(struct rpc_request *tx_request, v
 		return rpc_reply(tx_request, tx_hex);
 	}
 	tx_shown = show_tx(chain_spec(chain), tx);
+	if (rpc_int(tx_request, "verbosity") == 2)
+		tx_add_prevouts(tx_shown, chain, tx, tx_entry);
 	tx_unref(tx);
 	json_object_set_new(tx_shown, "hex", tx_hex);
 	if (tx_entry != NULL) {
@@ -394,7 +467,10 @@ static const struct rpc_method tx_methods[] = {
 	{ "getrawtransaction", "Rawtransactions", call_getrawtransaction, getrawtransaction_args,
 		"Gives a transaction of the mempool or of the active chain.",
 		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"round\", \"hex\", "
-		"\"blockhash\", \"confirmations\"}",
+		"\"blockhash\", \"confirmations\"}\n"
+		"with verbosity 2 fee too, where coins are spent, and for each input\n"
+		"prevout: {\"generated\": bool, \"height\": n, \"value\": amount, \"scriptPubKey\"}; without "
+		"height: it waits too",
 		"\"txid\" 1", 0 },
 	{ "decoderawtransaction", "Rawtransactions", call_decoderawtransaction, decoderawtransaction_args,
 		"Shows what a serialised transaction says; one of rounds has round: whose seat, its kind and roots.",

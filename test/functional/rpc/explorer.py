@@ -171,6 +171,38 @@ def datasets_and_search():
         tap.true(contribution["root"] == dataset["root"], "the contribution")
 
 
+def what_is_spent():
+    """A transaction's inputs tell what they spend, in the mempool, in a block and in one that was taken off"""
+    with Node() as node:
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(1, node.rpc.getnewaddress())
+        node.generate(10)
+        coins = {(coin["txid"], coin["vout"]): coin for coin in node.rpc.listunspent()}
+        first = node.rpc.sendtoaddress(PAYEE, "0.5")
+        second = node.rpc.sendtoaddress(PAYEE, f"{node.rpc.getbalance() - 1:.8f}")  # the change too
+        fees = {txid: node.rpc.getmempoolentry(txid)["fees"]["base"] for txid in (first, second)}
+        waiting = {txid: node.rpc.getrawtransaction(txid, 2) for txid in fees}
+        tap.equal({txid: told["fee"] for txid, told in waiting.items()}, fees, "fees of those that wait")
+        spent = waiting[first]["vin"][0]["prevout"]
+        coin = coins[waiting[first]["vin"][0]["txid"], waiting[first]["vin"][0]["vout"]]
+        tap.equal((spent["value"], spent["height"], spent["generated"], spent["scriptPubKey"]["address"]),
+                  (coin["amount"], 1, True, coin["address"]), "a coinbase's coin")
+        change = next(one for one in waiting[second]["vin"] if one["txid"] == first)
+        tap.equal((change["txid"], change["prevout"]["value"], "height" in change["prevout"]),
+                  (first, waiting[first]["vout"][change["vout"]]["value"], False), "one that waits itself")
+        block_id, = node.generate(1)
+        for _ in range(2):  # in its block, and when that is on no active chain
+            for txid, fee in fees.items():
+                told = node.rpc.getrawtransaction(txid, 2, block_id)
+                tap.equal(told["fee"], fee, "fee")
+                tap.equal([one["prevout"]["value"] for one in told["vin"]],
+                          [one["prevout"]["value"] for one in waiting[txid]["vin"]], "what it spends")
+            coinbase = node.rpc.getrawtransaction(node.rpc.getblock(block_id)["tx"][0], 2, block_id)
+            tap.true("fee" not in coinbase and "prevout" not in coinbase["vin"][0], "a coinbase spends nothing")
+            tap.true("fee" not in node.rpc.getrawtransaction(first, 1, block_id), "only if asked for")
+            node.rpc.invalidateblock(block_id)
+
+
 def merges():
     """A merged round is marked, and the open one is in the summary"""
     node = with_wallet("-threads=3")
@@ -197,4 +229,4 @@ def merges():
 
 
 if __name__ == "__main__":
-    tap.main(new_chain, curves_and_tiles, other_branches, a_day_ago, datasets_and_search, merges)
+    tap.main(new_chain, curves_and_tiles, other_branches, a_day_ago, datasets_and_search, what_is_spent, merges)
