@@ -14,6 +14,7 @@ import base64
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -257,4 +258,8 @@ class Browser:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # its helpers, which write into the profile
+        except ProcessLookupError:
+            pass
         shutil.rmtree(self.profile, ignore_errors=True)

@@ -31,6 +31,7 @@ LICENCE = os.path.join(SOURCE, "LICENSE")
 FOLDER = f"-webfolder={os.path.join(SOURCE, 'share', 'web')}"
 LIBRARY = "/usr/share/javascript/dygraphs"
 HOSTILE = "<img src=x onerror=alert(1)> & </title>"  # a title that somebody registers
+CONNECTIONS = 6  # that a browser has to a server at most
 FIRST_VIEW = 100000  # bytes at most, without the library
 
 
@@ -119,6 +120,21 @@ def clicks():
         tab.wait("document.querySelector('h1')?.textContent.startsWith('Transaction')", "what a search found")
         check_quiet(tab, page)
         come_and_go(tab, node)
+
+
+def tabs():
+    """More tabs than a browser has connections to a server follow the chain, as one listens for all"""
+    require_browser()
+    node, page = start()
+    mine_to(node, 2)
+    with Browser() as browser:
+        opened = [browser.open(f"http://{page.host}/#/blocks") for _ in range(CONNECTIONS + 2)]
+        for tab in opened:
+            tab.wait("document.getElementById('badge').classList.contains('live')", "a tab hears of events")
+        mine_to(node, 3)
+        for tab in opened:
+            tab.wait("document.querySelector('tbody a')?.textContent === '3'", "a tab shows the block that came")
+    node.stop()
 
 
 def come_and_go(tab, node):
@@ -299,4 +315,4 @@ if __name__ == "__main__":
         finally:
             end_all()
     else:
-        tap.main(harmless, clicks, contributes, looks, without)
+        tap.main(harmless, clicks, tabs, contributes, looks, without)
