@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "http/far_helper.h"
 #include "http/http_helper.h"
 #include "util/file.h"
 
@@ -471,23 +472,6 @@ static int admits(void *context, const struct http_request *request)
 {
 	(void)context;
 	return strcmp(request->query, "no") == 0 ? 403 : 0;
-}
-
-/* Whoever connects is taken to be of this group, far away; 0: he is what he is. */
-static uint8_t far_group;
-
-struct visitor __real_visitor_of(const struct sockaddr *from);
-struct visitor __wrap_visitor_of(const struct sockaddr *from);
-
-struct visitor __wrap_visitor_of(const struct sockaddr *from)
-{
-	struct visitor visitor = __real_visitor_of(from);
-
-	if (far_group != 0) {
-		visitor.is_local = false;
-		memset(visitor.group, far_group, sizeof visitor.group);
-	}
-	return visitor;
 }
 
 static void handle_later(void *context, const struct http_request *request, struct http_exchange *exchange)

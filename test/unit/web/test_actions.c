@@ -1,5 +1,6 @@
 /* Turns of work that is asked for from the page: one for a group of addresses, so many in all, so many that wait; who
  * has gone, and what is at work still when all ends. The work is a call that is answered when the test says so. */
+#include "http/far_helper.h"
 #include "http/http_helper.h"
 #include "web/actions.h"
 
@@ -7,21 +8,6 @@ enum { REQUESTS_MAX = 64 };
 
 static struct rpc_request *at_work[REQUESTS_MAX];
 static size_t begun;
-static uint8_t far_group; /* whoever connects is taken to be of this group, far away; 0: he is what he is */
-
-struct visitor __real_visitor_of(const struct sockaddr *from);
-struct visitor __wrap_visitor_of(const struct sockaddr *from);
-
-struct visitor __wrap_visitor_of(const struct sockaddr *from)
-{
-	struct visitor visitor = __real_visitor_of(from);
-
-	if (far_group != 0) {
-		visitor.is_local = false;
-		memset(visitor.group, far_group, sizeof visitor.group);
-	}
-	return visitor;
-}
 
 static const struct rpc_arg work_args[] = {
 	{ .name = "prompt", .type = RPC_TEXT, .optional = true, .help = "Whose it is." },
