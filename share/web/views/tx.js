@@ -45,14 +45,14 @@ function says(transaction) {
 	return null;
 }
 
-function input_columns() {
-	return [
-		{ name: "from", of: (input) => input.coinbase !== undefined ? "new coins" : /^0+$/.test(input.txid) ?
-			"no coin" : tx_link(input.txid) },
-		{ name: "output", class: "n", of: (input) => input.coinbase !== undefined || /^0+$/.test(input.txid) ?
-			"" : count(input.vout) },
-	];
-}
+const has_coin = (input) => input.coinbase === undefined && !/^0+$/.test(input.txid);
+
+const INPUTS = [
+	{ name: "from", class: "wide", of: (input) => !has_coin(input) ? (input.coinbase !== undefined ? "new coins" : "no coin") :
+		input.prevout?.scriptPubKey.address ? address_link(input.prevout.scriptPubKey.address) : "unknown" },
+	{ name: "of", class: "hide-narrow", of: (input) => has_coin(input) ? [tx_link(input.txid), h("span.dim", ` ${count(input.vout)}`)] : "" },
+	{ name: "amount", class: "n", of: (input) => input.prevout ? amount(input.prevout.value, 8) : "" },
+];
 
 const OUTPUTS = [
 	{ name: "output", class: "n dim", of: (output) => count(output.n) },
@@ -65,7 +65,7 @@ const OUTPUTS = [
 export async function show(view, [id]) {
 	const transaction = await get(path_of("tx", id), view.signal);
 	const what = says(transaction);
-	const inputs = card(`From · ${count(transaction.vin.length)}`, table(input_columns(), transaction.vin));
+	const inputs = card(`From · ${count(transaction.vin.length)}`, table(INPUTS, transaction.vin));
 	const outputs = card(`To · ${count(transaction.vout.length)}`, table(OUTPUTS, transaction.vout));
 	const about = card("What it is", facts([
 		["id", whole(transaction.txid)], ["what", kind_of(transaction)],
@@ -73,10 +73,11 @@ export async function show(view, [id]) {
 			transaction.blockhash.slice(0, 16)) : "none yet: it waits in the mempool"],
 		["confirmations", transaction.confirmations > 0 && count(transaction.confirmations)],
 		["size", `${bytes(transaction.size)}, ${count(transaction.vsize)} virtual`],
+		["fee", transaction.fee !== undefined && amount(transaction.fee, 8)],
 	]));
 
 	return { title: "Transaction", content: [
 		head(["Transaction ", h("span.mono", transaction.txid.slice(0, 16))], null,
 			h("a.chip", { href: `api/tx/${transaction.txid}` }, "JSON")),
-		h("div.grid", span("s12", about), span("s12", what), span("s4", inputs), span("s8", outputs))] };
+		h("div.grid", span("s12", about), span("s12", what), span("s6", inputs), span("s6", outputs))] };
 }

@@ -208,6 +208,8 @@ def looks():
     axe = axe_script()
     node, page = start(SPEC["name"])
     mine_to(node, 2 * P + 2)
+    block = node.rpc.getblock(node.tip(), 2)
+    views = VIEWS | {"tx": f"#/tx/{block['tx'][-1]['txid']}", "proof": f"#/proof/{block['hash']}", "address": f"#/address/{node.own}"}
     os.makedirs(PICTURES, exist_ok=True)
     with Browser() as browser:
         tab = browser.open("about:blank")
@@ -219,7 +221,7 @@ def looks():
         tap.true(0 < weight < FIRST_VIEW, f"the first view weighs {weight} bytes")
         tab.run(f"{axe}; true")
         wrong = []
-        for name, route in VIEWS.items():
+        for name, route in views.items():
             for width, dark in ((1280, False), (360, True)):
                 tab.show_as(width, dark=dark)
                 show(tab, route)
