@@ -243,6 +243,7 @@ static void chain_show_numbers(json_t *spec_shown, const struct spec *spec)
 		{ "segment", spec->segment },
 		{ "run_ppm", spec->run_ppm },
 		{ "first_segments", spec->first_segments },
+		{ "usage_ppm", spec->usage_ppm },
 		{ "p2p_port", spec->p2p_port },
 		{ "rpc_port", spec->rpc_port },
 	};

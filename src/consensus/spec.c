@@ -43,8 +43,9 @@ enum {
 };
 
 /* In the commitment and from JSON; DERIVED follows from the corpus and cannot be stated; ROUND is 0 on chains without
- * rounds, and not committed to there; LOCAL is this machine's, and nodes may differ in it. Members have 2, 4 or 8
- * bytes, which spec_field_get and spec_field_set tell by their size. */
+ * rounds, and not committed to there; LATER came when there were chains already, and is committed to where it is set;
+ * LOCAL is this machine's, and nodes may differ in it. Members have 2, 4 or 8 bytes, which spec_field_get and
+ * spec_field_set tell by their size. */
 #define SPEC_FIELD(name, member, min, max)                                                                            \
 	{                                                                                                             \
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), min, max, SPEC_COMMITTED, \
@@ -59,6 +60,11 @@ enum {
 	{                                                                                           \
 		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), 0, max, \
 			SPEC_COMMITTED_WITH_ROUNDS, false                                           \
+	}
+#define SPEC_LATER(name, member, max)                                                               \
+	{                                                                                           \
+		name, offsetof(struct spec, member), sizeof(((struct spec *)NULL)->member), 0, max, \
+			SPEC_COMMITTED_WHERE_SET, false                                             \
 	}
 #define SPEC_LOCAL(name, member, min, max)                                                            \
 	{                                                                                             \
@@ -111,6 +117,7 @@ const struct spec_field spec_fields[] = {
 	SPEC_ROUND("segment", segment, 1024),
 	SPEC_ROUND("run_ppm", run_ppm, SPEC_RUN_PPM_MAX),
 	SPEC_ROUND("first_segments", first_segments, 1024),
+	SPEC_LATER("usage_ppm", usage_ppm, 1000000),
 	SPEC_LOCAL("p2p_port", p2p_port, 1, UINT16_MAX),
 	SPEC_LOCAL("rpc_port", rpc_port, 1, UINT16_MAX),
 	{ 0 },
@@ -440,6 +447,11 @@ static void spec_compute_commitment(struct spec *spec)
 	buf_put_compact(&committed, spec->licence_count);
 	for (uint32_t i = 0; i < spec->licence_count; i++)
 		spec_put_text(&committed, spec->licences[i]);
+	/* Behind what says how long it is: so nothing of other chains ends like that. A second field of this kind would
+	 * have to be told apart from the first. */
+	for (const struct spec_field *field = spec_fields; field->name; field++)
+		if (field->commits == SPEC_COMMITTED_WHERE_SET && spec_field_get(spec, field) != 0)
+			buf_put_le64(&committed, spec_field_get(spec, field));
 	sha256(spec->commitment, committed.data, committed.size);
 	buf_clear(&committed);
 }

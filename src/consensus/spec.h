@@ -49,6 +49,9 @@ struct spec {
 	uint32_t segments, segment;        /* of a run; iterations of one; spec_finish puts them into the course too */
 	uint32_t run_ppm;                  /* of the compute part, what runs earn */
 	uint32_t first_segments;           /* of a run of the first round; 0: all, until spec_finish */
+	/* Of what nodes earn by selling texts, what they ought to hand on to those who made the model (section 16). No
+	 * rule looks at it. 0: none; and not committed to. */
+	uint32_t usage_ppm;
 	/* Not committed to: */
 	uint16_t p2p_port, rpc_port;
 	bool is_public; /* built in "main" or "test": mining needs peers */

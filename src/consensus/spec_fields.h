@@ -9,8 +9,9 @@ struct spec_field {
 	const char *name;
 	size_t offset, size; /* of the member of struct spec: 2, 4 or 8 bytes, never negative */
 	uint64_t min, max;
-	/* In the commitment, in its order: always, only on chains with rounds, or never: nodes may differ in it. */
-	enum { SPEC_COMMITTED, SPEC_COMMITTED_WITH_ROUNDS, SPEC_NOT_COMMITTED } commits;
+	/* In the commitment, in its order: always, only on chains with rounds, at its very end and only where it is not
+	 * 0, or never: nodes may differ in it. */
+	enum { SPEC_COMMITTED, SPEC_COMMITTED_WITH_ROUNDS, SPEC_COMMITTED_WHERE_SET, SPEC_NOT_COMMITTED } commits;
 	bool is_derived; /* not in a spec file: it follows from the corpus */
 };
 

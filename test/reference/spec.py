@@ -24,7 +24,7 @@ class Spec:
     ROUNDS = "round_blocks round_work round_reveal segments segment run_ppm first_segments".split()  # section 20
 
     def __init__(self, fields, corpus):
-        self.licences = []
+        self.licences, self.usage_ppm = [], 0
         self.__dict__.update({**dict.fromkeys(self.ROUNDS, 0), **fields})
         self.first_segments = self.first_segments or self.segments
         self.corpus, self.corpus_size = corpus, len(corpus)
@@ -45,7 +45,8 @@ class Spec:
         order = self.ORDER + (self.ROUNDS if self.round_blocks else [])
         numbers = b"".join(struct.pack("<Q", getattr(self, field)) for field in order)
         licences = compact(len(self.licences)) + b"".join(compact(len(t)) + t.encode() for t in self.licences)
-        return sha256(texts + numbers + blob_root(self.corpus) + licences)
+        usage = struct.pack("<Q", self.usage_ppm) if self.usage_ppm else b""
+        return sha256(texts + numbers + blob_root(self.corpus) + licences + usage)
 
     def has_right_rounds(self):
         """Whether the fields of section 20 are within their limits, those of section 16 being so."""

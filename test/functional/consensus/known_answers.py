@@ -39,6 +39,7 @@ EXAMPLE_PARENT = bytes([18]) * 32  # id and ticket of the example proofs' parent
 # Regtest but for sizes at which every chunk and micro-batch is cut.
 ODD = {"name": "odd", "hrp": "rodd", "d": 48, "layers": 1, "heads": 3, "ff": 528, "ctx": 96, "batch": 13, "iterations": 1,
        "bench_rows": 13}
+SHARED = {"name": "shared", "hrp": "shr", "usage_ppm": 250000}
 ADMITTED = ["MIT", "CC0-1.0", "GPL-2.0-only WITH Classpath-exception-2.0", "Apache-2.0+"]
 TOO_SLOW = ("digest test", "digest main")  # hours in plain Python: test/functional/bench/digest.py compares them
 
@@ -51,7 +52,7 @@ class Answers:
 
     def spec(self, name):
         if name not in self.specs:
-            changes = {"odd": ODD, "rounds": rounds.SPEC}.get(name)
+            changes = {"odd": ODD, "shared": SHARED, "rounds": rounds.SPEC}.get(name)
             self.specs[name] = built_in("regtest", **changes) if changes else built_in(name)
         return self.specs[name]
 

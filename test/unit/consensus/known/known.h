@@ -94,6 +94,17 @@ static inline void known_odd_spec(struct spec *spec)
 	assert_true(spec_finish(spec, &err));
 }
 
+static inline void known_shared_spec(struct spec *spec)
+{
+	struct errmsg err;
+
+	assert_true(spec_builtin(spec, "regtest"));
+	strcpy(spec->name, "shared");
+	strcpy(spec->hrp, "shr");
+	spec->usage_ppm = 250000;
+	assert_true(spec_finish(spec, &err));
+}
+
 /* The spec named first; *rest is the text behind the name. */
 static inline void known_spec(struct spec *spec, const char *arguments, const char **rest)
 {
@@ -105,6 +116,8 @@ static inline void known_spec(struct spec *spec, const char *arguments, const ch
 	*rest = arguments + size;
 	if (strcmp(name, "odd") == 0)
 		known_odd_spec(spec);
+	else if (strcmp(name, "shared") == 0)
+		known_shared_spec(spec);
 	else
 		assert_true(spec_builtin(spec, name));
 }
