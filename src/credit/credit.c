@@ -47,8 +47,7 @@ bool credit_is_name(const char *name)
 {
 	const size_t size = strlen(name);
 
-	return size >= 1 && size <= CREDIT_NAME_MAX &&
-		strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") == size;
+	return size >= 1 && size <= CREDIT_NAME_MAX;
 }
 
 /* --- what is in memory --- */
@@ -540,28 +539,25 @@ static struct credit_account *credit_need_account(struct credit *credit, const c
 	return credit_write(credit, batch, false, err) ? credit_hold_account(credit, &account) : NULL;
 }
 
-enum credit_result credit_use(struct credit *credit, const char *name, uint32_t tokens, struct errmsg *err)
+bool credit_use(struct credit *credit, const char *name, uint32_t tokens, struct errmsg *err)
 {
-	enum credit_result judged = credit_covers(credit, name, tokens, err);
-	struct credit_account *account;
+	struct credit_account *account = credit_is_on(credit, err) ? credit_need_account(credit, name, err) : NULL;
 	struct credit_account after;
 	struct db_batch *batch;
 
-	if (judged != CREDIT_OK)
-		return judged;
-	account = credit_need_account(credit, name, err);
 	if (account == NULL)
-		return CREDIT_FAILED;
+		return false;
 	/* First the disk, then memory: a use that could not be written is one that was not handed out. */
 	after = *account;
 	after.tokens += tokens;
-	credit_charged_after(credit, account, tokens, &after.charged);
+	if (!credit_charged_after(credit, account, tokens, &after.charged))
+		after.charged = INT64_MAX;
 	batch = db_batch_new();
 	stored_put_account(batch, &after);
 	if (!credit_write(credit, batch, false, err))
-		return CREDIT_FAILED;
+		return false;
 	*account = after;
-	return CREDIT_OK;
+	return true;
 }
 
 /* --- invoices and settlements --- */

@@ -19,7 +19,7 @@
 #include "chain/chain.h"
 
 enum {
-	CREDIT_NAME_MAX = 64,         /* characters of an account's name */
+	CREDIT_NAME_MAX = 64,         /* bytes of an account's name */
 	CREDIT_INVOICES_MAX = 100000, /* all are in memory */
 	CREDIT_TOKENS_MAX = 1 << 24,  /* used at a time */
 	CREDIT_CONFIRMATIONS_MAX = 1000
@@ -43,22 +43,24 @@ const struct index_entry *credit_at(const struct credit *credit);
 int64_t credit_price(const struct credit *credit);
 uint32_t credit_confirmations(const struct credit *credit);
 
-/* 1 to CREDIT_NAME_MAX of letters, digits, "-", "_" and ".". */
+/* 1 to CREDIT_NAME_MAX bytes. */
 bool credit_is_name(const char *name);
 
 /* --- using it --- */
 
 enum credit_result {
 	CREDIT_OK,
-	CREDIT_SPENT,  /* the account's credit does not cover it: nothing is charged */
-	CREDIT_FAILED, /* it is off, or now is: the reason is in err */
+	CREDIT_SPENT,  /* the account's credit does not cover it */
+	CREDIT_FAILED, /* it is off: the reason is in err */
 };
 
-/* Writes down that so many tokens, at most CREDIT_TOKENS_MAX, are about to be handed to the account, and what they cost
- * at today's price. Where the price is 0 they are only counted. An account begins with its first use or invoice. */
-enum credit_result credit_use(struct credit *credit, const char *name, uint32_t tokens, struct errmsg *err);
-/* Whether so many tokens would be CREDIT_OK, without using any: to refuse somebody before work begins. */
+/* Whether the account can pay for so many tokens, at most CREDIT_TOKENS_MAX, at today's price; where that is 0,
+ * everybody can. To be asked before work begins, for all that is under way for the account together. */
 enum credit_result credit_covers(struct credit *credit, const char *name, uint32_t tokens, struct errmsg *err);
+/* Writes down that so many are about to be handed over, and what they cost; whether they were covered is not asked any
+ * more. Where the price is 0 they are only counted. An account begins with its first use or invoice. False: it is off,
+ * or now is. */
+bool credit_use(struct credit *credit, const char *name, uint32_t tokens, struct errmsg *err);
 
 /* Amounts are base units. */
 struct credit_account {

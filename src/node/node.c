@@ -572,7 +572,7 @@ static bool node_open(struct node *node, struct errmsg *err)
 		return false;
 	node_open_books(node);
 	node_add_calls(node);
-	web_begin(node->web, node->chain, node->runner, node->writer);
+	web_begin(node->web, node->chain, node->runner, node->writer, node->credit);
 	rpc_table_set_warmup(node->table, NULL);
 	return node_import_blocks(node, err);
 }

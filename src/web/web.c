@@ -194,9 +194,13 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 	return NULL;
 }
 
-void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer)
+void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer,
+	struct credit *credit)
 {
-	const struct calls_parts door_parts = { .settings = web->settings, .chain = chain, .writer = writer };
+	const struct calls_parts door_parts = { .settings = web->settings,
+		.chain = chain,
+		.writer = writer,
+		.credit = credit };
 
 	if (web->door != NULL)
 		door_begin(web->door, &door_parts);

@@ -9,6 +9,7 @@
 
 #include "chain/chain.h"
 #include "config/settings.h"
+#include "credit/credit.h"
 #include "rpc/table.h"
 #include "util/error.h"
 #include "work/runner.h"
@@ -23,9 +24,10 @@ struct event_base;
 struct web *web_open(struct event_base *base, const struct settings *settings, struct rpc_table *table,
 	struct errmsg *err);
 
-/* The chain is open, and what trains this node's own runs, and what writes texts. All are borrowed, and freed after
- * web_free; but the writer has answered all by then. */
-void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer);
+/* The chain is open, and what trains this node's own runs, what writes texts, and what they cost whom. All are
+ * borrowed, and freed after web_free; but the writer has answered all by then. */
+void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer,
+	struct credit *credit);
 
 /* The loop will not run any more: before the parts that answer calls are closed. Then the end. NULL allowed for both.
  */

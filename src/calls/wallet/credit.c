@@ -6,7 +6,7 @@
 #include "calls/wallet/which.h"
 #include "util/clock.h"
 
-#define CREDIT_KEY_HELP "Name of the customer's key: 1 to 64 of letters, digits, \"-\", \"_\" and \".\"."
+#define CREDIT_KEY_HELP "Name of the customer's key, as createapikey was given it."
 
 enum { CREDIT_LIST_MAX = 1000, CREDIT_SKIP_MAX = CREDIT_INVOICES_MAX };
 
@@ -17,8 +17,7 @@ static bool credit_begin(struct rpc_request *credit_request, const struct credit
 		rpc_fail(credit_request, RPC_DATABASE_ERROR, "Nothing is sold until the next start: %s",
 			credit_off(credit));
 	else if (name != NULL && !credit_is_name(name))
-		rpc_fail(credit_request, RPC_INVALID_PARAMETER,
-			"A key's name is 1 to %d of letters, digits, \"-\", \"_\" and \".\"", CREDIT_NAME_MAX);
+		rpc_fail(credit_request, RPC_INVALID_PARAMETER, "A key's name is 1 to %d bytes", CREDIT_NAME_MAX);
 	else
 		return true;
 	return false;
@@ -163,18 +162,16 @@ static enum rpc_outcome call_chargekey(struct rpc_request *credit_request, void 
 {
 	const struct calls_parts *parts = context;
 	const char *name = rpc_text(credit_request, "key");
+	uint32_t tokens;
 	struct errmsg err;
 
 	if (!credit_begin(credit_request, parts->credit, name))
 		return RPC_DONE;
-	switch (credit_use(parts->credit, name, (uint32_t)rpc_int(credit_request, "tokens"), &err)) {
-	case CREDIT_OK:
-		break;
-	case CREDIT_SPENT:
+	tokens = (uint32_t)rpc_int(credit_request, "tokens");
+	if (credit_covers(parts->credit, name, tokens, &err) == CREDIT_SPENT)
 		return rpc_fail(credit_request, RPC_INSUFFICIENT_FUNDS, "The key's credit does not cover that");
-	case CREDIT_FAILED:
+	if (!credit_use(parts->credit, name, tokens, &err))
 		return rpc_fail(credit_request, RPC_DATABASE_ERROR, "Nothing was charged: %s", err.text);
-	}
 	return rpc_reply(credit_request, credit_show_account(parts, name));
 }
 

@@ -10,6 +10,7 @@
 #include "rpc/method.h"
 #include "util/bytes.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 #include "util/random.h"
 #include "web/answer.h"
@@ -318,10 +319,18 @@ static void door_end_unheard(struct door_request *request)
 		door_refuse(request->exchange, 503, "Gone", NULL, NULL);
 }
 
+/* Who needs no key is on this machine, and pays nothing. */
+static bool door_is_paid(const struct door_request *request)
+{
+	return credit_price(request->door->parts.credit) > 0 && request->key_name[0] != '\0';
+}
+
+/* Before the last of it is handed out: of what was streamed before that a killed process forgets the charge. */
 static void door_charge(const struct door_request *request)
 {
 	struct door *door = request->door;
 	uint64_t prompt_bytes = 0, text_bytes = 0;
+	struct errmsg err;
 
 	for (size_t i = 0; i < request->begun; i++) {
 		prompt_bytes += request->choices[i].prompt->size;
@@ -331,6 +340,9 @@ static void door_charge(const struct door_request *request)
 	door->prompt_bytes += prompt_bytes;
 	door->text_bytes += text_bytes;
 	apikeys_charge(door->apikeys, request->key_name, request->promised, prompt_bytes + text_bytes);
+	if (door_is_paid(request) &&
+		!credit_use(door->parts.credit, request->key_name, (uint32_t)(prompt_bytes + text_bytes), &err))
+		log_warn("A text was handed out that nobody pays: %s", err.text);
 }
 
 /* Nothing of it is begun any more. */
@@ -592,6 +604,39 @@ static bool door_has_room(struct door *door, struct door_request *asking, const 
 	return false;
 }
 
+/* Whether the key's credit covers what this request may come to, beside all that are under way for it. */
+static enum credit_result door_cover(const struct door_request *asking)
+{
+	uint64_t bytes = door_wanted(&asking->asked);
+	struct errmsg err;
+
+	if (!door_is_paid(asking))
+		return CREDIT_OK;
+	for (const struct door_request *other = asking->door->requests; other != NULL; other = other->next)
+		if (strcmp(other->key_name, asking->key_name) == 0)
+			bytes += other->promised;
+	return bytes > CREDIT_TOKENS_MAX ?
+		CREDIT_SPENT :
+		credit_covers(asking->door->parts.credit, asking->key_name, (uint32_t)bytes, &err);
+}
+
+/* Whether it pays; else it has been answered. */
+static bool door_take_payment(const struct door_request *request)
+{
+	switch (door_cover(request)) {
+	case CREDIT_OK:
+		return true;
+	case CREDIT_SPENT:
+		door_refuse(request->exchange, 402, "The key's credit does not suffice for prompt and max_tokens", NULL,
+			"insufficient_quota");
+		break;
+	case CREDIT_FAILED:
+		door_refuse(request->exchange, 503, "Nothing is sold now", NULL, NULL);
+		break;
+	}
+	return false;
+}
+
 /* True: it is let in. Else it has been answered. */
 static bool door_let_in(struct door_request *request, const struct http_request *http)
 {
@@ -612,6 +657,8 @@ static bool door_let_in(struct door_request *request, const struct http_request 
 	else if (model[0] != '\0' && strcmp(model, door->model) != 0)
 		door_refuse(request->exchange, 404, "There is no such model here; see /v1/models", "model",
 			"model_not_found");
+	else if (!door_take_payment(request))
+		return false;
 	else if (!door_has_room(door, request, http->from))
 		door_refuse(request->exchange, 429, "Too many requests wait already", NULL, "rate_limit_exceeded");
 	else

@@ -8,6 +8,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
 from framework.node import Node, wait_until
+from framework.web import Page
 
 MATURITY = 10
 PRICE = Decimal("0.5")  # of 1,000 tokens
@@ -67,8 +68,8 @@ def use_is_charged():
         shop, purse = node.rpc.wallet("shop"), node.rpc.wallet("purse")
         with tap.raises(-6, "does not cover"):
             node.rpc.chargekey("alice", 1)
-        with tap.raises(-8, "letters"):
-            shop.createinvoice("a b")
+        with tap.raises(-8, "1 to 64"):
+            shop.createinvoice("")
         purse.sendtoaddress(shop.createinvoice("alice")["address"], 1)
         paid = node.generate(3)
         node.rpc.chargekey("alice", 1500)
@@ -121,4 +122,34 @@ def free_use():
         tap.equal(sums(node), coins(0, 0, 0), "and free")
 
 
-tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, free_use)
+def door_takes_payment():
+    """A key's texts are charged, refused with 402 beyond its credit, and free where no key is needed"""
+    with Node(f"-price={PRICE}", "-confirmations=1", start=False) as node:
+        page = Page(node)
+        node.start()
+
+        def ask(key, size):
+            headers = {"Authorization": f"Bearer {key}"} if key else {}
+            return page.post("/v1/completions", {"model": "atelier-regtest", "prompt": "abcd", "max_tokens": size},
+                             **headers)
+
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(3, node.rpc.getnewaddress())
+        node.generate(MATURITY)
+        tap.equal(ask(None, 6).status, 200, "nobody has made a key")
+        key = node.rpc.createapikey("alice smith")["key"]
+        answer = ask(key, 6)
+        tap.equal((answer.status, answer.json()["error"]["code"]), (402, "insufficient_quota"), "nothing is paid")
+        node.rpc.sendtoaddress(node.rpc.createinvoice("alice smith")["address"], "0.01")
+        node.generate(1)
+        tap.equal(ask(key, 17).status, 402, "21 bytes are not covered by 20")
+        tap.equal(ask(key, 6).status, 200, "10 are")
+        tap.equal(sums(node, "alice smith"), coins("0.005", "0.01", 0), "charged: 4 bytes read and 6 written")
+        node.kill()
+        node.start()
+        tap.equal(ask(key, 7).status, 402, "11 are not")
+        tap.equal(ask(key, 6).status, 200, "the rest")
+        tap.equal(ask(key, 1).status, 402, "all is used")
+
+
+tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, free_use, door_takes_payment)

@@ -193,8 +193,6 @@ static void test_names(void **state)
 	(void)state;
 	assert_true(credit_is_name("Al-1_.x"));
 	assert_false(credit_is_name(""));
-	assert_false(credit_is_name("a b"));
-	assert_false(credit_is_name("\xc3\xa9"));
 	memset(name, 'a', CREDIT_NAME_MAX);
 	assert_true(credit_is_name(name));
 	name[CREDIT_NAME_MAX] = 'a';
@@ -267,7 +265,7 @@ static void test_use(void **state)
 	struct errmsg err;
 
 	assert_null(credit_find(world->credit, "alice"));
-	assert_int_equal(credit_use(world->credit, "alice", 1, &err), CREDIT_SPENT);
+	assert_int_equal(credit_covers(world->credit, "alice", 1, &err), CREDIT_SPENT);
 	assert_null(credit_find(world->credit, "alice"));
 	invoice(world, "alice", alice_key);
 	invoice(world, "bob", bob_key);
@@ -275,10 +273,10 @@ static void test_use(void **state)
 	mine_empty(world, CONFIRMATIONS - 1);
 	assert_int_equal(credit_covers(world->credit, "alice", 100, &err), CREDIT_OK);
 	assert_int_equal(credit_covers(world->credit, "alice", 101, &err), CREDIT_SPENT);
-	assert_int_equal(credit_use(world->credit, "alice", 60, &err), CREDIT_OK);
+	assert_true(credit_use(world->credit, "alice", 60, &err));
 	assert_account(world, "alice", 40, 100, 0);
-	assert_int_equal(credit_use(world->credit, "alice", 41, &err), CREDIT_SPENT);
-	assert_int_equal(credit_use(world->credit, "bob", 1, &err), CREDIT_SPENT);
+	assert_int_equal(credit_covers(world->credit, "alice", 41, &err), CREDIT_SPENT);
+	assert_int_equal(credit_covers(world->credit, "bob", 1, &err), CREDIT_SPENT);
 	assert_account(world, "alice", 40, 100, 0);
 	assert_int_equal(credit_find(world->credit, "alice")->tokens, 60);
 	assert_int_equal(credit_income(world->credit), 60);
@@ -287,7 +285,7 @@ static void test_use(void **state)
 	assert_int_equal(credit_income(world->credit), 0);
 	assert_int_equal(credit_covers(world->credit, "alice", 0, &err), CREDIT_SPENT);
 	mine_empty(world, 1);
-	assert_int_equal(credit_use(world->credit, "alice", 40, &err), CREDIT_OK);
+	assert_true(credit_use(world->credit, "alice", 40, &err));
 	assert_account(world, "alice", 0, 100, 0);
 	assert_int_equal(credit_income(world->credit), 100);
 }
@@ -303,17 +301,17 @@ static void test_rounding(void **state)
 	invoice(world, "alice", alice_key);
 	mine(world, alice_key, 1, 1);
 	mine_empty(world, CONFIRMATIONS - 1);
-	assert_int_equal(credit_use(world->credit, "alice", 1, &err), CREDIT_OK);
+	assert_true(credit_use(world->credit, "alice", 1, &err));
 	assert_account(world, "alice", 1, 2, 0);
 	for (int i = 1; i < 666; i++)
-		assert_int_equal(credit_use(world->credit, "alice", 1, &err), CREDIT_OK);
+		assert_true(credit_use(world->credit, "alice", 1, &err));
 	assert_account(world, "alice", 0, 2, 0);
 	assert_int_equal(credit_income(world->credit), 1);
-	assert_int_equal(credit_use(world->credit, "alice", 1, &err), CREDIT_SPENT);
-	/* What nothing can be charged for any more is no number that wraps. */
+	assert_int_equal(credit_covers(world->credit, "alice", 1, &err), CREDIT_SPENT);
+	/* Where the price is 0 they are only counted. */
 	credit_close(world->credit);
 	world->credit = credit_open(&world->chain, world->folder, 0, CONFIRMATIONS);
-	assert_int_equal(credit_use(world->credit, "alice", CREDIT_TOKENS_MAX, &err), CREDIT_OK);
+	assert_true(credit_use(world->credit, "alice", CREDIT_TOKENS_MAX, &err));
 	assert_account(world, "alice", 0, 2, 0);
 }
 
@@ -373,7 +371,7 @@ static void test_cut(void **state)
 	mine(world, alice_key, 99, 1);
 	mine_empty(world, CONFIRMATIONS - 1);
 	for (uint32_t i = 1; i <= 5; i++)
-		assert_int_equal(credit_use(world->credit, "alice", i, &err), CREDIT_OK);
+		assert_true(credit_use(world->credit, "alice", i, &err));
 	log = find_log(world->folder);
 	assert_true(file_size(log, &size, &err));
 	free(log);
@@ -415,12 +413,12 @@ static void test_full(void **state)
 	invoice(world, "alice", alice_key);
 	mine(world, alice_key, 99, 1);
 	mine_empty(world, CONFIRMATIONS - 1);
-	assert_int_equal(credit_use(world->credit, "alice", 10, &err), CREDIT_OK);
+	assert_true(credit_use(world->credit, "alice", 10, &err));
 	faults_set(&full);
-	assert_int_equal(credit_use(world->credit, "alice", 10, &err), CREDIT_FAILED);
+	assert_false(credit_use(world->credit, "alice", 10, &err));
 	assert_non_null(credit_off(world->credit));
 	faults_set(NULL);
-	assert_int_equal(credit_use(world->credit, "alice", 10, &err), CREDIT_FAILED);
+	assert_false(credit_use(world->credit, "alice", 10, &err));
 	assert_false(credit_add_invoice(world->credit, "bob", bob_key, 0, 0, &err));
 	mine_empty(world, 1);
 	reopen(world);
