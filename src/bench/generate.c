@@ -48,7 +48,8 @@ static void generate_time_reading(struct decoder *decoder, const struct bench *b
 
 static void generate_report(struct bench *bench, const char *name, size_t texts, size_t bytes, struct timing times[2])
 {
-	line_begin(&bench->line, name, bench->chain, bench->kind->name);
+	line_begin(&bench->line, name, bench->chain,
+		backend_cpu(decoder_engine(backend_cpu_engine(bench->kind)))->name);
 	line_add(&bench->line, "texts", (double)texts);
 	line_add_times(&bench->line, &times[0]);
 	line_add(&bench->line, "bytes_a_second", (double)bytes / timing_best(&times[0]));
@@ -61,8 +62,8 @@ bool bench_generate(struct bench *bench)
 	static const size_t text_counts[] = { 1, 8, 64 };
 	struct timing *times = mem_calloc(2, sizeof *times);
 	struct state *start = spec_initial_state(&bench->spec);
-	struct decoder *decoders[2] = { decoder_new(&spec_course(&bench->spec)->train, start,
-						backend_cpu_engine(bench->kind)),
+	const enum engine engine = decoder_engine(backend_cpu_engine(bench->kind));
+	struct decoder *decoders[2] = { decoder_new(&spec_course(&bench->spec)->train, start, engine),
 		decoder_new(&spec_course(&bench->spec)->train, start, ENGINE_PLAIN) };
 	const bool ok = decoders[0] != NULL && decoders[1] != NULL;
 

@@ -81,6 +81,11 @@ void decoder_cache_forget(struct decoder_cache *cache)
 	cache->size = 0;
 }
 
+enum engine decoder_engine(enum engine chosen)
+{
+	return engine_form(chosen) == ENGINE_FLOATS ? ENGINE_REFERENCE : chosen;
+}
+
 static struct freivalds_pair decoder_pair(size_t count)
 {
 	return (struct freivalds_pair){ { mem_align(count * sizeof(int32_t)), mem_align(count * sizeof(int32_t)) } };

@@ -30,6 +30,10 @@ struct decoder_logits {
 /* Bytes of all texts together that a pass takes at most. */
 enum { DECODER_BYTES = 64 };
 
+/* Who multiplies best for texts where a node has chosen this engine: with few rows at a time all that counts is how
+ * many bytes the matrices have, and integers have a quarter of those of floats. */
+enum engine decoder_engine(enum engine chosen);
+
 /* Takes a reference to the state, which is of the configuration's model. NULL: a matrix has no grid, so the state has
  * no logits. ENGINE_PLAIN is for measuring. */
 struct decoder *decoder_new(const struct train_config *config, struct state *state, enum engine engine);

@@ -130,8 +130,9 @@ static void writer_make_decoder(const struct writer *writer, struct writer_slot 
 
 	if (slot->state == NULL || slot->decoder != NULL || slot->is_refused)
 		return;
-	slot->kind = backend_selected();
-	engine = slot->arithmetic == WRITER_PLAIN ? ENGINE_PLAIN : backend_cpu_engine(slot->kind);
+	engine = decoder_engine(backend_cpu_engine(backend_selected()));
+	slot->kind = backend_cpu(engine);
+	engine = slot->arithmetic == WRITER_PLAIN ? ENGINE_PLAIN : engine;
 	slot->decoder = decoder_new(writer_config(writer), slot->state, engine);
 	slot->is_refused = slot->decoder == NULL;
 }

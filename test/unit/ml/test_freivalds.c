@@ -16,6 +16,7 @@ static void chosen_bytes(void *out, size_t size);
 
 #include "ml/backend_cpu.h"
 #include "ml/kernel/noise.h"
+#include "ml/text/generate.h"
 #include "util/mem.h"
 
 /* === Randomness === */
@@ -217,6 +218,67 @@ static void test_randomness(void **state)
 	tear_down(&f);
 }
 
+/* === Texts === */
+
+struct heard {
+	uint8_t bytes[40];
+	size_t size;
+};
+
+static bool on_wrote(void *context, uint8_t byte, const struct decoder_logits *logits)
+{
+	struct heard *heard = context;
+
+	(void)logits;
+	heard->bytes[heard->size++] = byte;
+	return true;
+}
+
+/* Whichever product of a text is wrong, nothing comes of it, and a sound engine goes on where the other stopped. */
+static void test_texts(void **state)
+{
+	uint8_t key[32] = { 7 };
+	struct state *random = state_new_initial(&small.model, key);
+	struct heard sound = { .size = 0 };
+	struct generate_order order = { .prompt = (const uint8_t *)"a prompt",
+		.prompt_size = 8,
+		.options = { .temperature = PICK_PPM },
+		.count = sizeof sound.bytes,
+		.wrote = on_wrote,
+		.context = &sound };
+	struct decoder *decoder = decoder_new(&small, random, ENGINE_OPENBLAS);
+	enum generate_status status;
+
+	(void)state;
+	engine_fault(FAULT_LAST_BIT, 0, 0);
+	assert_int_equal(generate_alone(decoder, &order, NULL, &status), sizeof sound.bytes);
+	size_t products = faulty.products;
+
+	assert_false(decoder_is_wrong(decoder));
+	decoder_free(decoder);
+	for (size_t first = 0; first < products; first += 7) {
+		struct heard heard = { .size = 0 };
+		struct generate_text *text;
+
+		order.context = &heard;
+		decoder = decoder_new(&small, random, ENGINE_OPENBLAS);
+		text = generate_text_new(&small.model, &order);
+		engine_fault((enum fault)(first % (FAULT_MINUS_ZERO + 1)), first, products);
+		while (!decoder_is_wrong(decoder) && generate_text_status(text) == GENERATE_WRITING)
+			generate_advance(decoder, &text, 1, NULL);
+		assert_int_equal(decoder_is_wrong(decoder), faulty.spoiled > 0);
+		decoder_free(decoder);
+		decoder = decoder_new(&small, random, ENGINE_REFERENCE);
+		while (generate_text_status(text) == GENERATE_WRITING)
+			generate_advance(decoder, &text, 1, NULL);
+		assert_int_equal(generate_text_status(text), GENERATE_DONE);
+		assert_memory_equal(heard.bytes, sound.bytes, sizeof sound.bytes);
+		decoder_free(decoder);
+		generate_text_free(text);
+	}
+	state_unref(random);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -224,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_faults),
 		cmocka_unit_test(test_unchecked),
 		cmocka_unit_test(test_randomness),
+		cmocka_unit_test(test_texts),
 	};
 
 	engine_init(1);

@@ -4,6 +4,7 @@
 
 #include "chain/chain_helper.h"
 #include "ml/backend_cpu.h"
+#include "ml/faulty_engine.h"
 #include "util/mem.h"
 #include "work/text/writer.h"
 
@@ -195,12 +196,41 @@ static void test_ends(void **state)
 	free(askers);
 }
 
+/* A product that is wrong does not show in the text; who multiplied is not trusted any more. */
+static void test_wrong(void **state)
+{
+	struct asker sound = { .told_size = 0 }, other = { .told_size = 0 };
+	struct helper helper;
+	struct writer *writer;
+	struct writer_order order = order_of(&sound, 5);
+
+	(void)state;
+	helper_start(&helper);
+	writer = writer_new(helper.chain, helper.queue);
+	writer_write(writer, &order);
+	until_answered(&helper, &sound, 1);
+	assert_int_equal(backend_trust(), BACKEND_TRUSTED);
+	order.context = &other;
+	engine_fault(FAULT_LAST_BIT, 100, 101);
+	faulty.reference = true;
+	writer_write(writer, &order);
+	until_answered(&helper, &other, 1);
+	assert_int_equal(faulty.spoiled, 1);
+	assert_int_equal(backend_trust(), BACKEND_NONE);
+	assert_int_equal(other.status, WRITER_WRITTEN);
+	assert_int_equal(other.size, sound.size);
+	assert_memory_equal(other.bytes, sound.bytes, sound.size);
+	assert_memory_equal(other.told, sound.bytes, sound.size);
+	writer_close(writer);
+	writer_free(writer);
+	helper_stop(&helper);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_many),
-		cmocka_unit_test(test_given),
-		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_many), cmocka_unit_test(test_given), cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_wrong), /* last: nothing is trusted after it */
 	};
 
 	engine_init(1);
