@@ -4,8 +4,7 @@ import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
 import { age, amount, bytes, change, count, duration, moment, nats, plural, share } from "../format.js";
 import { address_link, again_button, block_link, card, dataset_link, effect, facts, head, proof_link, span, swatch,
-	table, tx_link,
-	whole } from "../parts.js";
+	table, tx_link, whole } from "../parts.js";
 import { kind_of } from "./tx.js";
 
 const TRANSACTIONS = 100; // shown at most

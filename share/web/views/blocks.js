@@ -8,7 +8,7 @@ import { address_link, block_link, dots, explain, head, table } from "../parts.j
 const PAGE = 30;
 
 // The loss that a block left, against what it found: lower is better.
-export function gain_of(block) {
+function gain_of(block) {
 	if (block.void)
 		return h("span.bad", "void");
 	if (block.gain === null || block.gain === undefined)

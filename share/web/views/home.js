@@ -5,8 +5,7 @@ import { curve_card } from "../charts.js";
 import { fill, h } from "../dom.js";
 import { amount, bytes, count, duration, large, nats, plural, short } from "../format.js";
 import { address_link, again_button, audited_proof, bar, block_link, card, dataset_link, digest_cells, get_panel, panel,
-	proof_link,
-	round_link, span, spark, table } from "../parts.js";
+	proof_link, round_link, span, spark, table } from "../parts.js";
 import { ask_form } from "./ask.js";
 import { phases, seat_grid } from "./round.js";
 import { series_spark } from "./dataset.js";

@@ -4,7 +4,7 @@ import { get } from "../api.js";
 import { curve_card } from "../charts.js";
 import { h } from "../dom.js";
 import { bytes, count, large, plural, share } from "../format.js";
-import { address_link, block_link, card, colour, dataset_link, facts, head, span, table, whole } from "../parts.js";
+import { address_link, block_link, card, colour, facts, head, span, table, whole } from "../parts.js";
 
 const DATASETS = 1000;
 
