@@ -313,6 +313,18 @@ const char *show_verdict(uint8_t verdict)
 	return verdict_names[verdict];
 }
 
+bool show_is_judged_by_data(const struct chain *chain, uint32_t base)
+{
+	struct block_outcome base_outcome;
+
+	return merge_statement_is_futile(&chain_outcome(chain_at(chain, base), &base_outcome)->merge);
+}
+
+const char *show_judged_by(const struct chain *chain, uint32_t base)
+{
+	return show_is_judged_by_data(chain, base) ? "training data" : "reserved text";
+}
+
 json_t *show_verdicts(const struct merge_statement *statement)
 {
 	json_int_t seats_with[4] = { 0 };

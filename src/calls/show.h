@@ -47,6 +47,10 @@ json_t *show_entry(struct chain *chain, const struct index_entry *entry);
 json_t *show_slot(const struct block_outcome *block_outcome, uint32_t slot);
 /* What a statement of a merge says of a seat, in words. */
 const char *show_verdict(uint8_t verdict);
+/* Whether the merge of the round from that base is measured by what its runs train on, and not by the reserved text: as
+ * the merge at the base came to nothing. */
+bool show_is_judged_by_data(const struct chain *chain, uint32_t base);
+const char *show_judged_by(const struct chain *chain, uint32_t base); /* in words */
 /* How many seats have each of these. */
 json_t *show_verdicts(const struct merge_statement *statement);
 /* Adds what is known from ENTRY_VERIFIED on: losses, outcome and model_root_after. Nothing before. */

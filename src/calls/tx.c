@@ -469,8 +469,8 @@ static const struct rpc_method tx_methods[] = {
 		"\"hex\" or {\"txid\", \"hash\", \"size\", ..., \"vin\", \"vout\", \"round\", \"hex\", "
 		"\"blockhash\", \"confirmations\"}\n"
 		"with verbosity 2 fee too, where coins are spent, and for each input\n"
-		"prevout: {\"generated\": bool, \"height\": n, \"value\": amount, \"scriptPubKey\"}; without "
-		"height: it waits too",
+		"  prevout: {\"generated\": bool, \"height\": n, \"value\": amount, \"scriptPubKey\"}\n"
+		"  of one that waits itself without height",
 		"\"txid\" 1", 0 },
 	{ "decoderawtransaction", "Rawtransactions", call_decoderawtransaction, decoderawtransaction_args,
 		"Shows what a serialised transaction says; one of rounds has round: whose seat, its kind and roots.",

@@ -70,6 +70,8 @@ static json_t *curve_show_merge(const struct chain *chain, const struct index_en
 	chain_outcome(entry, &outcome);
 	json_object_set_new(shown, "height", json_integer(entry->height));
 	json_object_set_new(shown, "base", json_integer(entry->height - chain_spec(chain)->round_blocks));
+	json_object_set_new(shown, "judged_by",
+		json_string(show_judged_by(chain, entry->height - chain_spec(chain)->round_blocks)));
 	json_object_set_new(shown, "void", json_boolean(outcome.merge.is_void));
 	json_object_set_new(shown, "halved", json_boolean(outcome.merge.is_second));
 	json_object_set_new(shown, "seats", show_verdicts(&outcome.merge));
@@ -255,9 +257,10 @@ static const struct rpc_method curve_methods[] = {
 		"  \"from\": n, \"to\": n,   heights\n"
 		"  \"height\": [n], \"time\": [n], \"loss\": [nats], \"least\": [nats], \"most\": [nats],   a "
 		"member for each point\n"
-		"  \"merges\": [{\"height\": n, \"base\": n, \"void\": bool, \"halved\": bool,   getrounds' members\n"
-		"    \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},\n"
-		"    \"loss_before\": nats, \"loss_after\": nats}],\n"
+		"  \"merges\": [{\"height\": n, \"base\": n, \"judged_by\": \"text\", \"void\": bool,\n"
+		"    \"halved\": bool, \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},\n"
+		"    \"loss_before\": nats, \"loss_after\": nats}],   getrounds' members; after one that is judged by "
+		"training data\n    loss is not known\n"
 		"  \"merge_count\": n,   the newest of them are above, at most as many as points, newest first\n"
 		"  \"voids\": [n], \"void_count\": n   heights of blocks whose update was void, likewise\n"
 		"}",

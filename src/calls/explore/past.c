@@ -61,17 +61,29 @@ static void past_add_draw(struct past *past, uint32_t dataset, uint32_t height)
 	list->heights[list->count++] = height;
 }
 
+/* Of a merge that is judged by training data the loss is of these, and stands beside no other. */
+static int32_t past_loss(const struct past *past, const struct index_entry *entry, const struct block_outcome *outcome)
+{
+	const int64_t loss = show_micro_loss_after(outcome);
+
+	if (loss > INT32_MAX ||
+		(outcome->merge.seats > 0 && !outcome->merge.is_void &&
+			show_is_judged_by_data(past->chain, entry->height - chain_spec(past->chain)->round_blocks)))
+		return -1;
+	return (int32_t)loss;
+}
+
 static void past_add(struct past *past, const struct index_entry *entry)
 {
 	struct block_outcome outcome;
-	const int64_t loss = show_micro_loss_after(chain_outcome(entry, &outcome));
 
+	chain_outcome(entry, &outcome);
 	if (past->cap <= entry->height) {
 		past->cap = (size_t)entry->height + entry->height / 2 + 64;
 		past->blocks = mem_realloc(past->blocks, past->cap * sizeof *past->blocks);
 	}
 	past->blocks[entry->height] = (struct past_block){
-		.loss = loss > INT32_MAX ? -1 : (int32_t)loss,
+		.loss = past_loss(past, entry, &outcome),
 		.is_void = outcome.outcome.is_void,
 		.merges = outcome.merge.seats > 0,
 	};

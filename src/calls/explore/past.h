@@ -11,7 +11,8 @@ struct past *past_new(struct chain *chain);
 void past_free(struct past *past);
 
 struct past_block {
-	int32_t loss; /* of the model after it, in millionths of a nat; below 0: not known */
+	int32_t loss; /* of the model after it, in millionths of a nat; below 0: not known, or not of the reserved text
+		       */
 	bool is_void, merges;
 };
 

@@ -1,5 +1,6 @@
 /* Everything of which one glance is enough, in one object. */
 #include "calls/calls.h"
+#include "calls/explore/past.h"
 #include "calls/show.h"
 #include "calls/training/rounds.h"
 
@@ -8,21 +9,17 @@ enum {
 	SUMMARY_MEAN = 16           /* blocks: each is measured on windows of its own, so one alone says little */
 };
 
-/* Mean loss of the models after the last blocks up to this one, genesis left out, in millionths of a nat; below 0:
+/* Mean loss of the models after the last blocks up to this height, genesis left out, in millionths of a nat; below 0:
  * there is none. */
-static int64_t summary_mean_loss(const struct index_entry *entry)
+static int64_t summary_mean_loss(const struct past_block *blocks, uint32_t height)
 {
 	int64_t sum = 0, known = 0;
 
-	for (int i = 0; entry->height > 0 && i < SUMMARY_MEAN; i++, entry = entry->parent) {
-		struct block_outcome outcome;
-		const int64_t loss = show_micro_loss_after(chain_outcome(entry, &outcome));
-
-		if (loss >= 0) {
-			sum += loss;
+	for (int i = 0; height > 0 && i < SUMMARY_MEAN; i++, height--)
+		if (blocks[height].loss >= 0) {
+			sum += blocks[height].loss;
 			known++;
 		}
-	}
 	return known > 0 ? sum / known : -1;
 }
 
@@ -45,7 +42,7 @@ static const struct index_entry *summary_day_ago(const struct chain *chain)
 }
 
 /* Losses, of the tip and over a day. */
-static json_t *summary_show_model(const struct chain *chain)
+static json_t *summary_show_model(const struct chain *chain, struct past *past)
 {
 	const struct index_entry *tip = chain_tip(chain);
 	const struct model_config *model = &spec_course(chain_spec(chain))->train.model;
@@ -64,10 +61,11 @@ static json_t *summary_show_model(const struct chain *chain)
 	json_object_set_new(shown, "loss_before", show_loss(outcome.loss_before));
 	json_object_set_new(shown, "loss_after", show_loss(outcome.loss_after));
 	json_object_set_new(shown, "loss", show_loss_after(&outcome));
-	json_object_set_new(shown, "mean_loss", show_micro(summary_mean_loss(tip)));
+	json_object_set_new(shown, "mean_loss", show_micro(summary_mean_loss(past_blocks(past), tip->height)));
 	json_object_set_new(shown, "day_ago",
 		json_pack("{s:I,s:I,s:o}", "height", (json_int_t)day_ago->height, "time",
-			(json_int_t)day_ago->header.time, "mean_loss", show_micro(summary_mean_loss(day_ago))));
+			(json_int_t)day_ago->header.time, "mean_loss",
+			show_micro(summary_mean_loss(past_blocks(past), day_ago->height))));
 	return shown;
 }
 
@@ -137,7 +135,7 @@ static enum rpc_outcome call_getsummary(struct rpc_request *summary_request, voi
 	json_object_set_new(shown, "headers", json_integer(chain_best_header(parts->chain)->height));
 	json_object_set_new(shown, "initialblockdownload", json_boolean(activity.initial_download));
 	json_object_set_new(shown, "spacing", json_integer(chain_spec(parts->chain)->spacing));
-	json_object_set_new(shown, "model", summary_show_model(parts->chain));
+	json_object_set_new(shown, "model", summary_show_model(parts->chain, parts->past));
 	json_object_set_new(shown, "datasets", json_integer((json_int_t)registry_count(chain_registry(parts->chain))));
 	json_object_set_new(shown, "next", summary_show_next(parts->chain));
 	round = rounds_show_newest(parts);

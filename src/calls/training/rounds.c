@@ -75,9 +75,8 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 {
 	const struct spec *spec = chain_spec(chain);
 	const uint32_t work_end = base + spec->round_work;
-	struct block_outcome before, outcome;
+	struct block_outcome outcome;
 	const struct index_entry *merge = rounds_merge(chain, base, &outcome);
-	const bool is_after_futile = merge_statement_is_futile(&chain_outcome(chain_at(chain, base), &before)->merge);
 	json_t *round = json_object();
 
 	json_object_set_new(round, "base", json_integer(base));
@@ -87,7 +86,7 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	json_object_set_new(round, "disclosures_until", json_integer(work_end + 1 + spec->round_reveal));
 	json_object_set_new(round, "merge", json_integer(base + spec->round_blocks));
 	json_object_set_new(round, "segments", json_integer(spec_most_segments(spec, base)));
-	json_object_set_new(round, "judged_by", json_string(is_after_futile ? "training data" : "reserved text"));
+	json_object_set_new(round, "judged_by", json_string(show_judged_by(chain, base)));
 	json_object_set_new(round, "merged", json_boolean(merge != NULL));
 	if (merge == NULL)
 		return round;
@@ -513,7 +512,7 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"segments\": n,   that a run of this round may have at most\n"
 		"  \"judged_by\": \"text\",   what the losses of the merge are of: reserved text; training data, "
-		"if the merge before was void though there were true runs\n"
+		"if the\n    merge before was void though there were true runs\n"
 		"  \"merged\": bool,   the merge's block is there, and then:\n"
 		"  \"void\": bool,     no run is there, or the model would predict worse with what they have learned: "
 		"it stays without\n"

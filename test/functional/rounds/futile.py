@@ -81,6 +81,10 @@ def futile():
               "losses of the merge")
     tap.equal([rpc.getround(base)["judged_by"] for base in (FIRST, SECOND_BASE)], ["reserved text", "training data"],
               "what judges")
+    curve = rpc.getcurve()
+    tap.equal([merge["judged_by"] for merge in curve["merges"][:2]], ["training data", "reserved text"], "the newest first")
+    tap.equal([height for height, loss in zip(curve["height"], curve["loss"]) if loss is None], [SECOND_BASE + P],
+              "a loss that stands beside no other")
     story.tell(SECOND_BASE + P + 1, listener.hear)
     listener.node.restart()
     listener.compare()

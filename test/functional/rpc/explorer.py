@@ -219,7 +219,7 @@ def merges():
     told = node.rpc.getrounds()[-1]
     merge, = node.rpc.getcurve()["merges"]
     tap.equal((merge["height"], merge["base"]), (2 * P, P), "where it is")
-    for name in ("void", "halved", "seats", "loss_before", "loss_after"):
+    for name in ("judged_by", "void", "halved", "seats", "loss_before", "loss_after"):
         tap.equal(merge[name], told[name], f"{name} of the merge")
     tile = node.rpc.listblocks(2 * P + 1, 1)[0]
     tap.equal((tile["height"], tile["merge"]), (2 * P, told["seats"]), "its tile")
