@@ -12,6 +12,7 @@ sys.path[0] = os.path.dirname(HERE)  # the folder test
 
 from framework import tap
 from framework.node import KEYS, PATIENCE, Node, daemon_path
+from framework.web import Page
 from reference.files import write_safetensors
 from reference.llama import make_tensors
 from reference.transactions import address
@@ -53,8 +54,14 @@ def farthest(found, expected):
     return max(abs(a - b) for a, b in zip(found, expected))
 
 
-def compare(node):
-    """Exports the node's model in both forms; llama.cpp must agree with the node."""
+def served(page, prompt):
+    """What a client of the node's API gets, the likeliest byte each time: by exact arithmetic, and not as llama.cpp computes."""
+    answer = page.post("/v1/completions", {"prompt": prompt, "max_tokens": WRITTEN, "temperature": 0})
+    return bytes.fromhex(answer.json()["atelier"]["choices"][0]["hex"])
+
+
+def compare(node, page=None):
+    """Exports the node's model in both forms; llama.cpp must agree with the node, and with its API if there is a page."""
     paths = [os.path.join(node.root, name) for name in ("model.gguf", "model-8.gguf")]
     node.rpc.exportmodel(paths[0], "gguf")
     node.rpc.exportmodel(paths[1], "gguf-q8_0")
@@ -67,6 +74,8 @@ def compare(node):
         tap.equal(exact["tokens"], list(prompt.encode()), "tokens")
         tap.equal(rough["tokens"], list(prompt.encode()), "tokens in 8 bits")
         tap.equal(bytes(exact["bytes"]), text, f"what follows {prompt!r}")
+        if page is not None:
+            tap.equal(bytes(exact["bytes"]), served(page, prompt), f"what the door says follows {prompt!r}")
         difference, spread = farthest(exact["logits"], logits), max(logits) - min(logits)
         tap.true(difference < 1e-3, f"logits differ by {difference}")
         tap.equal(len(rough["bytes"]), WRITTEN, "bytes written in 8 bits")
@@ -92,16 +101,17 @@ def imported():
 
 
 def trained():
-    """llama.cpp continues three prompts with the 32 bytes that generatetext does, from a model that was trained"""
+    """llama.cpp continues three prompts with the 32 bytes that generatetext and /v1/ do, from a model that was trained"""
     require_llama_cpp()
     with Node(chain=SPEC["name"], start=False) as node:
         path = os.path.join(node.root, "spec.json")
         with open(path, "w", encoding="utf-8") as file:
             json.dump(SPEC, file)
         node.options = ["-chainspec=" + path]
+        page = Page(node)
         node.start()
         node.rpc.generatetoaddress(20, address(SPEC["hrp"], bytes.fromhex(KEYS[0])))
-        compare(node)
+        compare(node, page)
 
 
 tap.main(trained, imported)

@@ -1,21 +1,23 @@
 #!/usr/bin/env python3
-"""OpenAI's own client at our door: it reads what we answer, streams, and our errors. From PyPI, where it is installed:
-
-    python3 -m pip install --target BUILD/test/interop/python openai
-"""
+"""OpenAI's own clients at our door, for Python and for JavaScript: they read what we answer, streams, and our errors.
+test/interop/install brings them where it can."""
 
 import contextlib
+import json
 import os
+import shutil
+import subprocess
 import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[0] = os.path.dirname(HERE)  # the folder test
 
 from framework import tap
-from framework.node import Node, daemon_path
+from framework.node import PATIENCE, Node, daemon_path
 from framework.web import Page
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(daemon_path())), "test", "interop", "python"))
+BUILD = os.path.join(os.path.dirname(os.path.abspath(daemon_path())), "test", "interop")
+sys.path.append(os.path.join(BUILD, "python"))
 try:
     import openai
 except ImportError:
@@ -82,4 +84,25 @@ def errors():
                 keyed.completions.create(model=MODEL, prompt="a", max_tokens=10)
 
 
-tap.main(texts, errors)
+def javascript():
+    """The same in JavaScript: models, completions and chats, whole and in pieces"""
+    if not os.path.exists(os.path.join(BUILD, "node_modules", "openai")):
+        raise tap.Skip("npm's package openai is not installed")
+    with Node(start=False) as node:
+        page = Page(node)
+        node.start()
+        node.generate(1)
+        task = {"modules": os.path.join(BUILD, "node_modules"), "url": f"http://{page.host}/v1", "model": MODEL, "prompt": "The ",
+                "messages": [{"role": "user", "content": "What is the work?"}], "count": 30, "seed": 5}
+        done = subprocess.run([shutil.which("node"), os.path.join(HERE, "openai.mjs")], input=json.dumps(task), capture_output=True,
+                              text=True, timeout=PATIENCE, check=False)
+        tap.equal(done.returncode, 0, f"status of node, which says {done.stderr}")
+        found = json.loads(done.stdout)
+        text = node.rpc.generatetext("The ", 30, 1, 5)["text"]
+        chat = node.rpc.generatetext("User: What is the work?\nAssistant:", 30, 1, 5)["text"]
+        tap.equal((found["models"], found["text"], "".join(found["streamed"])), ([MODEL], text, text), "a completion")
+        tap.equal((found["chat"], "".join(found["chatStreamed"])), (chat, chat), "a chat")
+        tap.equal((found["usage"]["total_tokens"], found["status"]), (34, 404), "usage, and another model")
+
+
+tap.main(texts, errors, javascript)

@@ -3,10 +3,13 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "rpc/convert.h"
 #include "rpc/json.h"
+
+enum { ASKED_DECIMALS = 6 };
 
 /* NULL stands for a member that is not there, as clients mean it. */
 static const json_t *asked_member(const json_t *body, const char *name)
@@ -57,18 +60,33 @@ static bool asked_read_number(const json_t *body, const char *name, int64_t min,
 	return true;
 }
 
+/* The number with no more decimals than are looked at: a double has up to 17, 0.30000000000000004. NULL: no number. */
+static json_t *asked_shorten(const json_t *member)
+{
+	char *text = json_number_text(member), *point = text != NULL ? strchr(text, '.') : NULL;
+	json_t *number;
+
+	if (point != NULL && strpbrk(point, "eE") == NULL && strlen(point) > ASKED_DECIMALS + 1)
+		point[ASKED_DECIMALS + 1] = '\0';
+	number = text != NULL ? json_decimal(text) : NULL;
+	free(text);
+	return number;
+}
+
 /* A decimal, in millionths; further decimals are cut off. */
 static bool asked_read_part(const json_t *body, const char *name, uint32_t max, uint32_t *out,
 	struct asked_error *error)
 {
 	const json_t *member = asked_member(body, name);
-	struct rpc_error wrong;
+	json_t *number = asked_shorten(member);
 	int64_t units;
+	bool is_read = number != NULL && convert_decimal(number, name, &units, NULL);
 
+	json_decref(number);
 	if (member == NULL)
 		return true;
-	if (!convert_decimal(member, name, &units, &wrong))
-		return asked_take(error, name, &wrong);
+	if (!is_read)
+		return asked_refuse(error, name, "%s must be a number", name);
 	if (units < 0 || units / 100 > max)
 		return asked_refuse(error, name, "%s must be between 0 and %u", name, max / PICK_PPM);
 	*out = (uint32_t)(units / 100);
@@ -272,6 +290,19 @@ static bool asked_read_options(struct asked *asked, const json_t *body, struct a
 	return true;
 }
 
+/* What a stream tells of a moment has to find room in what may wait for a client (HTTP_STREAM_MAX), however fast the
+ * model writes: with logarithms that is 80 bytes for each
+ * byte and each likely one, and all of them are made on the loop. */
+static bool asked_bound_logs(const struct asked *asked, struct asked_error *error)
+{
+	size_t told = asked->prompt_count * asked->n * asked->bytes * (1 + asked->top);
+
+	if (!asked->wants_logs || told <= (asked->is_streamed ? ASKED_LOGS_STREAMED_MAX : ASKED_LOGS_MAX))
+		return true;
+	return asked_refuse(error, "logprobs",
+		"logprobs of so many bytes are too many: ask for fewer, or a shorter text");
+}
+
 static bool asked_read_body(struct asked *asked, const json_t *body, struct asked_error *error)
 {
 	const json_t *model = asked_member(body, "model");
@@ -286,8 +317,9 @@ static bool asked_read_body(struct asked *asked, const json_t *body, struct aske
 		!(asked->is_chat ? asked_read_messages(asked, body, error) : asked_read_prompts(asked, body, error)) ||
 		!asked_read_stops(asked, body, error))
 		return false;
-	return asked->prompt_count * asked->n <= ASKED_CHOICES_MAX ||
-		asked_refuse(error, "n", "there are more than %d choices", ASKED_CHOICES_MAX);
+	if (asked->prompt_count * asked->n > ASKED_CHOICES_MAX)
+		return asked_refuse(error, "n", "there are more than %d choices", ASKED_CHOICES_MAX);
+	return asked_bound_logs(asked, error);
 }
 
 bool asked_read(struct asked *asked, bool is_chat, const char *body, size_t size, struct asked_error *error)

@@ -18,7 +18,10 @@ enum {
 	ASKED_BYTES = 256,      /* if nothing is said */
 	ASKED_STOPS_MAX = 5,
 	ASKED_STOP_BYTES_MAX = 64,
-	ASKED_TOP_MAX = 20
+	ASKED_TOP_MAX = 20,
+	/* Logarithms of all choices of a request: of each byte one, and of each likely one another. */
+	ASKED_LOGS_MAX = 1 << 15,
+	ASKED_LOGS_STREAMED_MAX = 2800
 };
 
 struct asked {

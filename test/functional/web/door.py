@@ -180,6 +180,9 @@ def refusals():
         for messages in (None, [], "a", [{"role": "tool", "content": "a"}], [{"content": "a"}], [{"role": "user"}], [5],
                          [{"role": "user", "content": [{"type": "image_url"}]}]):
             tap.equal(refused(page, CHATS, 400, messages=messages)[1], "messages", f"messages {messages}")
+        for many in ({"stream": True, "max_tokens": 1000, "logprobs": 5}, {"max_tokens": 4000, "logprobs": 20, "n": 2}):
+            tap.equal(refused(page, TEXTS, 400, **good | many)[1], "logprobs", "more than can be told")
+        tap.equal(ask(page, TEXTS, **good, temperature=0.30000000000000004, top_p=0.1 + 0.2)["choices"][0]["index"], 0, "doubles")
         tap.equal(refused(page, TEXTS, 404, **good | {"model": "gpt"})[2], "model_not_found", "another model")
         # What means nothing here, or no more than nothing, is let through.
         ask(page, TEXTS, **good, user="me", presence_penalty=0, logit_bias={}, stop=None, response_format={"type": "text"})
