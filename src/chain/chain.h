@@ -217,7 +217,8 @@ enum chain_result chain_add_blob(struct chain *chain, const uint8_t root[32], co
  * `drop`, before or after that: nobody waits for it any more, and nothing is told. */
 struct blob_draft;
 typedef void chain_draft_told(void *context, enum chain_result result, const struct reject *reject);
-struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size);
+struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size,
+	const struct source *source);
 bool chain_draft_add(struct blob_draft *draft, const uint8_t *bytes, size_t count);
 void chain_draft_end(struct blob_draft *draft, chain_draft_told *told, void *context);
 void chain_draft_drop(struct blob_draft *draft);

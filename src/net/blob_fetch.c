@@ -425,7 +425,7 @@ static void blob_take_part(struct wanted_blob *blob, struct blob_request *blob_r
 		!chain_blob_came(chain, blob->root, &blob_request->peer->source, part->offset, part->bytes,
 			part->count);
 	if (blob_request->draft == NULL && !is_vain)
-		blob_request->draft = chain_draft_new(chain, blob->root, blob->size);
+		blob_request->draft = chain_draft_new(chain, blob->root, blob->size, &blob_request->peer->source);
 	if (is_vain || !chain_draft_add(blob_request->draft, part->bytes, part->count)) {
 		blob_request_failed(blob, blob_request);
 		peers_work(blob->fetch->peers);

@@ -110,7 +110,7 @@ enum chain_result blob_intake_take(struct chain *chain, const struct blob_bytes 
 	if ((keep || mempool_wants(chain->mempool, root, bytes->size) || wants_register(chain, root)) &&
 		registry_find(chain->registry, root, NULL) == NULL)
 		judge_begin(chain->judge, chain->registry, root);
-	round_admit_blob(chain, root, for_round);
+	round_admit_blob(chain, root, for_round, bytes->source);
 	admit_waiting(chain);
 	choose_advance(chain);
 	return CHAIN_NEW;

@@ -10,6 +10,7 @@ struct blob_bytes {
 	const char *draft_path; /* the file that they are in; NULL: they are at `data` */
 	const uint8_t *data;
 	size_t size;
+	const struct source *source; /* who sent them; NULL: nobody that it matters of */
 };
 
 /* As chain_add_blob. Of a draft the file is taken if the answer is NEW. */

@@ -27,6 +27,7 @@ struct blob_draft {
 	char *path;
 	uint8_t root[32];
 	uint64_t size, added;
+	struct source source;
 	chain_draft_told *told; /* NULL: nobody waits for it any more */
 	void *context;
 	bool is_in_work; /* a job looks at it */
@@ -44,7 +45,8 @@ struct blob_check {
 
 /* --- what comes in --- */
 
-struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size)
+struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size,
+	const struct source *source)
 {
 	struct blob_draft *draft = mem_calloc(1, sizeof *draft);
 
@@ -52,6 +54,7 @@ struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], 
 	draft->path = blobs_draft_path(chain->blobs, root);
 	memcpy(draft->root, root, 32);
 	draft->size = size;
+	draft->source = *source;
 	return draft;
 }
 
@@ -98,7 +101,7 @@ static void blob_draft_run(void *job_arg)
 
 static enum chain_result blob_draft_take(const struct blob_draft *draft, struct reject *reject)
 {
-	struct blob_bytes bytes = { .draft_path = draft->path, .size = (size_t)draft->size };
+	struct blob_bytes bytes = { .draft_path = draft->path, .size = (size_t)draft->size, .source = &draft->source };
 	struct chain *chain = draft->chain;
 
 	memcpy(bytes.root, draft->root, 32);

@@ -206,9 +206,10 @@ static void round_admit_hold(struct chain *chain, struct round_entry *entry)
 {
 	const struct tx *held_tx = tx_ref(entry->entry.tx);
 	const uint64_t brought_by = entry->turn_peer != 0 ? entry->turn_peer : entry->brought_by;
+	struct round_group *giver = round_pool_giver(round_admit_pool(chain), entry);
 
-	if (entry->has_bytes && entry->turn_group != NULL)
-		round_groups_gave(entry->turn_group);
+	if (giver != NULL)
+		round_groups_gave(giver);
 	entry->entry.height = chain_tip(chain)->height;
 	round_pool_hold(round_admit_pool(chain), entry);
 	round_line_drop_rivals(chain, &entry->round_tx, entry->entry.txid);
@@ -388,8 +389,9 @@ static void round_admit_go_on(struct chain *chain)
 	}
 }
 
-/* What stands in line is glad of bytes as well that somebody was asked for before. */
-void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored)
+/* What stands in line is glad of bytes as well that somebody was asked for before: whoever's turn it is now, they are
+ * his who sent them. */
+void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored, const struct source *source)
 {
 	const struct round_pool *pool = round_admit_pool(chain);
 
@@ -400,6 +402,9 @@ void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_store
 			memcmp(waiting->round_tx.root, root, 32) != 0)
 			continue;
 		waiting->has_bytes = is_stored;
+		waiting->is_given = is_stored && source != NULL;
+		if (waiting->is_given)
+			memcpy(waiting->given_by, source->group, SOURCE_GROUP);
 		waiting->stage = ROUND_HERE;
 	}
 	round_admit_go_on(chain);

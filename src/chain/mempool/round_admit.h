@@ -12,8 +12,8 @@
 /* The ways in, for a transaction that round_tx_is_on (it is taken): as chain_add_tx, which leads here. */
 enum chain_result round_admit(struct chain *chain, const struct tx *tx, const struct source *source,
 	struct reject *reject);
-/* A blob has come; is_stored: for them alone, so that it goes with them. */
-void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored);
+/* A blob has come, of a peer's or (NULL) otherwise; is_stored: for them alone, so that it goes with them. */
+void round_admit_blob(struct chain *chain, const uint8_t root[32], bool is_stored, const struct source *source);
 /* Of asking peers for one: a request went out; this peer does not send it. */
 void round_admit_asked(struct chain *chain, const uint8_t root[32], const struct source *source);
 void round_admit_failed(struct chain *chain, const uint8_t root[32], const struct source *source);

@@ -152,8 +152,10 @@ static uint32_t round_line_faults_allowed(const struct chain *chain)
 
 void round_line_doubt(struct chain *chain, struct round_entry *entry, const char *reason)
 {
-	if (entry->turn_group != NULL)
-		round_groups_passed(entry->turn_group);
+	struct round_group *giver = round_pool_giver(round_line_pool(chain), entry);
+
+	if (giver != NULL)
+		round_groups_passed(giver);
 	for (size_t i = 0; i < entry->offer_count; i++)
 		round_groups_note_fault(entry->offers[i].group, round_line_faults_allowed(chain));
 	round_line_drop(chain, entry, reason);

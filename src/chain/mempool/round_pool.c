@@ -122,6 +122,11 @@ static void round_pool_end_turn(struct round_entry *entry)
 		entry->stage = ROUND_LINE;
 }
 
+struct round_group *round_pool_giver(const struct round_pool *pool, const struct round_entry *entry)
+{
+	return entry->is_given ? round_groups_find(&pool->groups, entry->given_by) : NULL;
+}
+
 void round_pool_make_own(struct round_entry *entry)
 {
 	entry->is_own = true;

@@ -85,6 +85,8 @@ struct round_entry {
 	size_t come;        /* bytes, by whole parts */
 	int64_t turn_since; /* monotonic milliseconds: when it was, or when the turn was given */
 	bool has_bytes;     /* they were stored for it */
+	bool is_given;      /* by this group, be it in its turn or after */
+	uint8_t given_by[SOURCE_GROUP];
 };
 
 struct round_pool {
@@ -134,6 +136,8 @@ enum round_place round_pool_place(const struct round_pool *pool, const struct ro
 void round_pool_offer(struct round_pool *pool, struct round_entry *entry, uint64_t peer, struct round_group *group);
 /* The offer of this group; offer_count: there is none. */
 size_t round_pool_offer_of(const struct round_entry *entry, const struct round_group *group);
+/* Who sent its bytes; NULL: nobody did, or nothing is known of him any more. */
+struct round_group *round_pool_giver(const struct round_pool *pool, const struct round_entry *entry);
 void round_pool_make_own(struct round_entry *entry); /* this node has brought it too */
 /* The transaction may be left without any. A turn of it is over, and was nobody's fault. */
 void round_pool_withdraw(struct round_pool *pool, struct round_entry *entry, size_t offer);

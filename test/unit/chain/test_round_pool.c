@@ -572,6 +572,27 @@ static enum chain_result bring(struct helper *h, const struct buf *blob)
 	return chain_add_blob(h->chain, root, blob->data, blob->size, false, &reject);
 }
 
+static void note_result(void *context, enum chain_result result, const struct reject *reject)
+{
+	(void)reject;
+	*(enum chain_result *)context = result;
+}
+
+/* In a part, as the net has it from that peer. */
+static enum chain_result send_blob(struct helper *h, const struct buf *blob, uint8_t from)
+{
+	enum chain_result result = CHAIN_ERROR;
+	struct blob_draft *draft;
+	uint8_t root[32];
+
+	contribution_root(blob->data, blob->size, root);
+	draft = chain_draft_new(h->chain, root, blob->size, helper_source(from));
+	assert_true(chain_draft_add(draft, blob->data, blob->size));
+	chain_draft_end(draft, note_result, &result);
+	helper_settle(h);
+	return result;
+}
+
 static uint32_t audited(struct helper *h, uint32_t height)
 {
 	struct round_view *view = mem_calloc(1, sizeof *view);
@@ -895,6 +916,30 @@ static void test_other_list(void **unused)
 	stop_disclosing(&h, traces, 3);
 }
 
+/* Bytes that come late are to the credit of who sent them, and not of whose turn it is then. */
+static void test_late_bytes(void **unused)
+{
+	const struct round_pool *pool;
+	struct trace traces[1];
+	struct helper h;
+	struct buf right;
+
+	(void)unused;
+	start_disclosing(&h, traces, 1);
+	pool = &h.chain->mempool->rounds;
+	right = trace_blob(&traces[0], audited(&h, 1));
+	offer_all(&h, traces, 1, 1);
+	offer_all(&h, traces, 1, 2);
+	chain_blob_failed(h.chain, pool->entries[0]->round_tx.root, helper_source(1));
+	assert_int_equal(pool->entries[0]->turn_peer, 2);
+	assert_int_equal(send_blob(&h, &right, 1), CHAIN_NEW);
+	assert_int_equal(chain_mempool_count(h.chain), 1);
+	assert_true(round_groups_find(&pool->groups, helper_source(1)->group)->has_given);
+	assert_false(round_groups_find(&pool->groups, helper_source(2)->group)->has_given);
+	buf_clear(&right);
+	stop_disclosing(&h, traces, 1);
+}
+
 /* What a seat has signed beside what our branch has of it may be on another. Who comes from there is heard on, and what
  * he brings is taken; but not without end. */
 static void test_two_commitments(void **unused)
@@ -915,7 +960,7 @@ static void test_two_commitments(void **unused)
 	expect(&h, build_disclosure(1, &other), 1, CHAIN_ORPHAN, "missing-blob");
 	assert_false(begin(&h, &other, other.size, 1));
 	expect(&h, build_disclosure(1, &other), 1, CHAIN_ORPHAN, "missing-blob");
-	assert_int_equal(bring(&h, &other), CHAIN_NEW);
+	assert_int_equal(send_blob(&h, &other, 1), CHAIN_NEW);
 	assert_int_equal(pool->count, 0);
 	assert_int_equal(helper_files(&h, "blobs/*"), 0);
 	expect(&h, build_disclosure(2, &right), 1, CHAIN_ORPHAN, "missing-blob");
@@ -1275,6 +1320,7 @@ int main(void)
 		cmocka_unit_test(test_line),
 		cmocka_unit_test(test_silenced),
 		cmocka_unit_test(test_other_list),
+		cmocka_unit_test(test_late_bytes),
 		cmocka_unit_test(test_two_commitments),
 		cmocka_unit_test(test_jobs),
 		cmocka_unit_test(test_blocks),

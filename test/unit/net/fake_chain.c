@@ -415,10 +415,12 @@ void chain_mempool_each(const struct chain *chain, void (*fn)(void *context, con
 
 /* --- Blobs: texts; one that begins with "false" has another root --- */
 
-struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size)
+struct blob_draft *chain_draft_new(struct chain *chain, const uint8_t root[32], uint64_t size,
+	const struct source *source)
 {
 	struct blob_draft *draft = mem_calloc(1, sizeof *draft);
 
+	(void)source;
 	draft->chain = chain;
 	memcpy(draft->root, root, 32);
 	draft->size = size;
