@@ -107,10 +107,13 @@ function draw_dygraph(Dygraph, holder, readout, curve, state, zoomed) {
 
 // Without a library: the line alone.
 function draw_plain(holder, curve) {
-	const width = 700, height = 220, low = Math.min(...curve.least), high = Math.max(...curve.most);
+	const known = curve.height.map((_, at) => at).filter((at) => curve.loss[at] !== null);
+	const width = 700, height = 220;
+	const low = Math.min(...known.map((at) => curve.least[at])), high = Math.max(...known.map((at) => curve.most[at]));
 	const first = curve.height[0], last = curve.height[curve.height.length - 1];
 	const x = (block) => (block - first) * width / (last - first || 1), y = (loss) => (high - loss) * height / (high - low || 1);
-	const line = curve.height.map((block, at) => `${at === 0 ? "M" : "L"}${x(block).toFixed(1)} ${y(curve.loss[at]).toFixed(1)}`);
+	const line = known.map((at, place) =>
+		`${place === 0 ? "M" : "L"}${x(curve.height[at]).toFixed(1)} ${y(curve.loss[at]).toFixed(1)}`);
 	const words = [[-6, 8, high], [-6, height, low]];
 
 	fill(holder, h("svg", { viewBox: `-44 -6 ${width + 50} ${height + 32}`, role: "img",
