@@ -281,6 +281,11 @@ void api_begin(struct api *api, struct chain *chain)
 		});
 }
 
+void api_forget(struct api *api)
+{
+	api->changes++;
+}
+
 void api_free(struct api *api)
 {
 	if (api->chain != NULL)

@@ -20,6 +20,8 @@ struct api;
 struct api *api_new(struct rpc_table *table);
 /* The chain is open, and outlives the api: until then the table lets no call through. */
 void api_begin(struct api *api, struct chain *chain);
+/* Something has changed that the chain does not tell: only what follows from the active chain is still true. */
+void api_forget(struct api *api);
 void api_free(struct api *api); /* after the server */
 
 bool api_has_path(const char *path);

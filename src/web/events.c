@@ -22,6 +22,8 @@ struct events_listener {
 struct events {
 	struct chain *chain; /* NULL before it is open */
 	const struct runner *runner;
+	void (*changed)(void *context);
+	void *context;
 	struct event *flush, *beat; /* flush: something may have changed, and is told when it is due */
 	struct events_listener listeners[EVENTS_LISTENERS];
 	size_t count;
@@ -127,6 +129,7 @@ static void events_tell(struct events *events)
 		events_write(events, kind, &message);
 		if (message.size != events->told[kind].size ||
 			memcmp(message.data, events->told[kind].data, message.size) != 0) {
+			events->changed(events->context);
 			events_push(events, message.data, message.size);
 			buf_clear(&events->told[kind]);
 			events->told[kind] = message;
@@ -259,10 +262,12 @@ static void events_on_tx_removed(void *context, const struct tx *tx, const char 
 
 /* --- beginning and end --- */
 
-struct events *events_new(struct event_base *base)
+struct events *events_new(struct event_base *base, void (*changed)(void *context), void *context)
 {
 	struct events *events = mem_calloc(1, sizeof *events);
 
+	events->changed = changed;
+	events->context = context;
 	events->flush = mem_check(evtimer_new(base, events_on_flush, events));
 	events->beat = mem_check(event_new(base, -1, EV_PERSIST, events_on_beat, events));
 	event_add(events->beat, &events_second);

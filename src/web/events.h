@@ -24,7 +24,9 @@ enum { EVENTS_LISTENERS = 32, EVENTS_PER_GROUP = 4 };
 struct events;
 struct event_base;
 
-struct events *events_new(struct event_base *base);
+/* Before listeners are told that anything has changed, `changed` hears of it: who asks then must not be given what was
+ * so before. */
+struct events *events_new(struct event_base *base, void (*changed)(void *context), void *context);
 
 /* The chain is open: subscribes to its notices. Both are borrowed, and must outlive the events. */
 void events_begin(struct events *events, struct chain *chain, const struct runner *runner);

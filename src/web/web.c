@@ -51,6 +51,11 @@ static int web_admits(void *context, const struct http_request *request)
 	return actions_judge(web->actions, request);
 }
 
+static void web_on_changed(void *context)
+{
+	api_forget(context);
+}
+
 static bool web_serve(struct web *web, struct event_base *base, struct errmsg *err)
 {
 	const struct http_endpoint endpoints[] = {
@@ -185,7 +190,7 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 		settings->webhost.count };
 	web->api = api_new(table);
 	web->actions = actions_new(table, &web->key);
-	web->events = events_new(base);
+	web->events = events_new(base, web_on_changed, web->api);
 	web->folder = files_folder(options_string(settings->options, "webfolder"));
 	rpc_table_add(table, web_methods, sizeof web_methods / sizeof web_methods[0], web);
 	if (!settings->web || (web_open_door(web, base, table, err) && web_start(web, base, err)))

@@ -130,6 +130,9 @@ static void test_kept(void **state)
 	clock_set_mono(6000);
 	check(f, "mining", "\r\n\r\n3\n");
 	check(f, "spec", "\r\n\r\n1\n");
+	api_forget(f->api);
+	check(f, "mining", "\r\n\r\n4\n");
+	check(f, "spec", "\r\n\r\n1\n");
 	check(f, "spec?a=b", "HTTP/1.1 400 ");
 	check(f, "runs", "HTTP/1.1 500 ");
 	check(f, "runs", "{\"error\":{\"code\":-20,\"message\":\"The disk\"}}\n");
