@@ -35,6 +35,7 @@ struct calls *calls_new(struct rpc_table *table, const struct calls_parts *given
 	calls_network_add(table, parts->net);
 	calls_add_wallets(table, parts->wallets);
 	calls_credit_add(table, parts);
+	calls_settle_add(table, parts);
 	calls->contribute = calls_contribute_new(table, parts->wallets);
 	calls->submit = calls_submit_new(table, parts->chain, parts->base);
 	calls_training_add(table, parts);

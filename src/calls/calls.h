@@ -76,6 +76,7 @@ void calls_address_add(struct rpc_table *table, struct wallets *wallets);
 void calls_history_add(struct rpc_table *table, struct wallets *wallets);
 void calls_send_add(struct rpc_table *table, struct wallets *wallets);
 void calls_credit_add(struct rpc_table *table, struct calls_parts *parts);
+void calls_settle_add(struct rpc_table *table, struct calls_parts *parts);
 
 /* submitblock and reconsiderblock, which answer when verdicts are there. */
 struct calls_submit;

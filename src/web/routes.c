@@ -45,6 +45,7 @@ static const struct route routes_actions[] = {
 	{ "audit/run", "auditrun", NULL, " height segment ", 0 },
 	{ "generate", "generatetext", NULL, " prompt bytes temperature seed top_k top_p receipt ", 0 },
 	{ "verify", "verifycompletion", NULL, " receipt prompt output ", 0 },
+	{ "income", "getincome", NULL, NULL, ROUTE_KEY },
 	{ "wallets", "listwallets", NULL, NULL, ROUTE_KEY },
 	{ "contributions", "listcontributions", NULL, " wallet ", ROUTE_KEY },
 	{ "contribute", "contributedata", "{\"file\":\"\"}",
