@@ -173,6 +173,11 @@ export function curve_card(view, span = "s8") {
 	async function refresh() {
 		try {
 			const [from, to] = state.window ?? [];
+			if ((await get("chain", view.signal)).blocks === 0) {
+				holder.hidden = true;
+				fill(readout, "The curve begins with block 1.");
+				return;
+			}
 			const [Dygraph, curve] = await Promise.all([load_library(),
 				get(path_of("curve", undefined, { points: POINTS, from, to }), view.signal)]);
 

@@ -55,7 +55,7 @@ function transactions_of(block) {
 
 function payments_of(block) {
 	const rows = [
-		...block.data_payments.map((one) => ["data", one.owner, one.amount, ""]),
+		...(block.data_payments ?? []).map((one) => ["data", one.owner, one.amount, ""]),
 		...(block.run_payments ?? []).map((one) => ["run", one.miner, one.amount, block_link(one.seat)]),
 	];
 
@@ -125,8 +125,9 @@ export async function show(view, [id]) {
 				["mined by", !is_genesis && address_link(block.miner)],
 				["confirmations", block.confirmations > 0 ?
 					count(block.confirmations) : "none: it is not on the active chain"],
-				["size", `${bytes(block.size)} · ${plural(block.nTx, "transaction")}`],
-				["work", `${count(Math.round(block.difficulty))} · seed ${block.seed?.slice(0, 16) ?? "none"}…`],
+				["size", !is_genesis && `${bytes(block.size)} · ${plural(block.nTx, "transaction")}`],
+				["state", is_genesis && h("span.mono", block.model_root)],
+				["work", !is_genesis && `${count(Math.round(block.difficulty))} · seed ${block.seed?.slice(0, 16) ?? "none"}…`],
 				["state after it", block.model_root_after && h("span.mono", block.model_root_after)],
 			]), merge)),
 			span("s4", card("What it did to the model", is_genesis ? h("p.note", "The chain begins here.") : [
@@ -134,12 +135,12 @@ export async function show(view, [id]) {
 					h("small", "nats a byte")),
 				h("div", gain, h("span.dim", ` from ${nats(block.loss_before)}`)),
 				h("div.row.gap", button), found])),
-			block.outcome && span("s12", slots_of(block.outcome.slots)),
+			block.outcome?.slots && span("s12", slots_of(block.outcome.slots)),
 			!is_genesis && span("s12", card(`Proofs · ${count(block.proofs.length)}`,
 				table(proof_columns(false), block.proofs))),
 			block.late?.length > 0 && span("s12", card(`Late proofs · ${count(block.late.length)}`,
 				table(proof_columns(true), block.late))),
 			span("s12", payments_of(block)),
-			span("s12", card(`Transactions · ${count(block.nTx)}`, transactions_of(block)))),
+			block.tx && span("s12", card(`Transactions · ${count(block.nTx)}`, transactions_of(block)))),
 	] };
 }

@@ -53,6 +53,8 @@ const MERGES = [
 async function load_model(view, summary) {
 	const whole = await summary();
 
+	if (whole.height === 0)
+		return [whole, null];
 	try {
 		return [whole, await get("curve?points=80", view.signal)];
 	} catch {
@@ -134,6 +136,8 @@ function newest_proof(view) {
 
 		return get(`block/${tip.hash}`, view.signal);
 	}, draw: (block) => {
+		if (!block.proofs?.length)
+			return h("p.note", "There is none before block 1.");
 		const proof = block.proofs[block.proofs.length - 1];
 		const { button, found } = again_button(view, "Execute it here", "audit/proof", { id: proof.id }, audited_proof);
 

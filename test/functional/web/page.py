@@ -251,12 +251,16 @@ def without():
     """Where dygraphs is not installed the page says so, and shows line and figures; texts come where the door wants a key"""
     require_browser()
     node, page = start()
-    mine_to(node, 5)
     node.rpc.createapikey("others")
     with Browser() as browser:
         tab = browser.open("about:blank")
         tab.do("Network.setBlockedURLs", urls=["*/lib/*"])
-        tab.go(f"http://{page.host}/")
+        tab.go(f"http://{page.host}/#/block/0")
+        for route in "#/block/0", "#/model", "#/":  # before there is anything
+            show(tab, route)
+            tap.equal(tab.text("main [role=alert]"), "", f"what is wrong with {route} at the genesis")
+        tap.equal([line for line in tab.console if "/lib/" not in line], [], "complaints at the genesis")
+        mine_to(node, 5)
         tab.wait("document.querySelector('.plot path')", "a line of our own")
         tap.true("libjs-dygraphs" in tab.text(".readout"), "what is missing")
         tap.equal(tab.run("document.querySelectorAll('details tbody tr').length"), 5, "figures in the table")
