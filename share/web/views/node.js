@@ -1,8 +1,9 @@
 // This node: its miner, its mempool, its peers, what it warns of.
 
+import { key, post } from "../api.js";
 import { h } from "../dom.js";
 import { amount, bytes, count, duration, plural, share } from "../format.js";
-import { address_link, block_link, facts, get_panel, head, table, tx_link } from "../parts.js";
+import { address_link, block_link, facts, get_panel, head, panel, table, tx_link } from "../parts.js";
 
 const WAITING = 50; // transactions shown
 const OWN = 12; // runs
@@ -56,6 +57,26 @@ function draw_chain(chain) {
 	]), chain.warnings.map((warning) => h("p.note.bad.gap", { role: "alert" }, warning))];
 }
 
+// What keys used and paid for. Shown to who has the page's key alone, and only where something is sold.
+function draw_income(income) {
+	if (income.price === 0 && income.tokens === 0)
+		return h("p.quiet", "Nothing is sold here (-price).");
+	return [facts([
+		["tokens", `${count(income.tokens)}, ${amount(income.price, 8)} for 1,000 now`],
+		["paid by keys", amount(income.credited, 8)],
+		["not deep enough", income.pending > 0 && amount(income.pending, 8)],
+		["used", amount(income.used, 8)],
+		["owed to makers", income.usage_ppm > 0 && `${amount(income.owed, 8)}: their share is ${share(income.usage_ppm / 1e6)}`],
+		["settled", income.usage_ppm > 0 && amount(income.settled, 8)],
+		["waits for a block", income.waiting && tx_link(income.waiting)],
+	]), income.usage_ppm > 0 && h("p.quiet", "What is owed is sent by settleusage; no rule of the chain enforces it.")];
+}
+
+function income_of(view) {
+	return key() === "" ? null : panel(view, { title: "Sold texts", columns: "s4", kinds: ["block"],
+		load: () => post("income", {}, view.signal), draw: draw_income });
+}
+
 function draw_waiting(waiting) {
 	const listed = Object.entries(waiting).slice(0, WAITING).map(([txid, entry]) => ({ txid, ...entry }));
 
@@ -82,6 +103,7 @@ export async function show(view) {
 				["proofs executed", count(work.proofs_executed)],
 				["found false", h("span", { class: work.proofs_false > 0 ? "bad" : "" }, count(work.proofs_false))],
 			])),
+			income_of(view),
 			part("runs", "Own runs, newest first", "s12", ["run", "block"],
 				(runs) => table(RUNS, runs.reverse().slice(0, OWN), { empty: "None." })),
 			part("peers", "Peers", "s12", ["block"], (peers) => table(PEERS, peers, { empty: "Nobody is connected." })),

@@ -165,6 +165,8 @@ def contributes():
         tab.wait("document.querySelector('main .note.bad')", "a refusal without the key")
         tab.go(f"http://{page.host}/#key={key}")
         tab.wait("location.hash === '#/'", "the key is out of sight")
+        tab.run("location.hash = '#/node'")
+        tab.wait("document.querySelector('main')?.textContent.includes('Nothing is sold here')", "what is sold, with the key")
         tab.run("location.hash = '#/contribute'")
         fill_form(tab, file.name)
         tab.click("main form button[type=submit]")
