@@ -82,7 +82,7 @@ function say_nothing(curve, zoomable) {
 
 function draw_dygraph(Dygraph, holder, readout, curve, state, zoomed) {
 	return new Dygraph(holder, rows_of(curve, state.by_time), {
-		labels: ["block", "loss"], customBars: true, legend: "never", colors: [paint("accent")], strokeWidth: 1.7,
+		labels: ["block", "loss"], customBars: true, connectSeparatedPoints: true, legend: "never", colors: [paint("accent")], strokeWidth: 1.7,
 			fillAlpha: 0.16,
 		axisLineColor: paint("line"), gridLineColor: paint("line"), drawGrid: false, axisLabelFontSize: 11, rightGap: 6,
 		highlightCircleSize: 4, includeZero: false, xRangePad: 4, yRangePad: 10,

@@ -195,13 +195,15 @@ export function bar(part, label) {
 		"aria-valuenow": Math.round(done * 100) }, h("i.accent", { style: { width: `${done * 100}%` } }));
 }
 
-// The proofs of a block, in the colours of the datasets that they trained on. shown: { slots, nlate, nproofs }
-export function dots(slots = [], late = 0) {
+// The proofs of a block, in the colours of the datasets that they trained on; if wanted also the slots that have none yet.
+export function dots(slots = [], late = 0, shows_open = false) {
 	const proofs = slots.flatMap((slot) => Array.from({ length: slot.proofs }, () => slot.dataset));
 	const label = `${plural(proofs.length, "proof")}${late > 0 ? ` and ${late} late` : ""}`;
 
 	return h("div.dots", { role: "img", "aria-label": label, title: label },
-		proofs.map((dataset) => h("i", { class: colour(dataset) })), Array.from({ length: late }, () => h("i.late")));
+		proofs.map((dataset) => h("i", { class: colour(dataset) })),
+		shows_open && slots.filter((slot) => slot.proofs === 0).map((slot) => h("i.open", { class: colour(slot.dataset) })),
+		Array.from({ length: late }, () => h("i.late")));
 }
 
 // 32 bytes as 32 cells: two digests are equal if these look alike, and they are compared besides.

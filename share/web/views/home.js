@@ -4,8 +4,8 @@ import { get } from "../api.js";
 import { curve_card } from "../charts.js";
 import { fill, h } from "../dom.js";
 import { amount, bytes, count, duration, large, nats, plural, short } from "../format.js";
-import { address_link, again_button, audited_proof, bar, block_link, card, dataset_link, digest_cells, get_panel, panel,
-	proof_link, round_link, span, spark, table } from "../parts.js";
+import { address_link, again_button, audited_proof, bar, block_link, card, dataset_link, digest_cells, dots, get_panel,
+	panel, proof_link, round_link, span, spark, table } from "../parts.js";
 import { ask_form } from "./ask.js";
 import { phases, seat_grid } from "./round.js";
 import { series_spark } from "./dataset.js";
@@ -15,6 +15,7 @@ import { tile } from "./blocks.js";
 
 const TILES = 14;
 const DATASETS = 6;
+const LATE = 20; // dots for late proofs
 const PEOPLE = 6;
 const ROUNDS = 6;
 
@@ -88,10 +89,8 @@ function strip_of(view, summary) {
 		try {
 			const { next: waiting, height } = await summary();
 
-			fill(next, h("b.dim", "next"), h("div.dots",
-				Array.from({ length: Math.min(waiting.proofs, 60) }, () => h("i.any")),
-				Array.from({ length: Math.min(waiting.late, 20) }, () => h("i.late"))),
-			h("div.dim", `${plural(waiting.proofs, "proof")}${waiting.late > 0 ? `, ${count(waiting.late)} late` : " so far"}`),
+			fill(next, h("b.dim", "next"), dots(waiting.slots, Math.min(waiting.late, LATE), true),
+				h("div.dim", `${plural(waiting.proofs, "proof")}${waiting.late > 0 ? `, ${count(waiting.late)} late` : " so far"}`),
 				h("div.dim", plural(waiting.transactions, "transaction")));
 			next.title = `block ${count(height + 1)}`;
 		} catch {
