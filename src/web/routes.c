@@ -33,6 +33,7 @@ static const struct route routes_all[] = {
 	{ "mempool/txs", "getrawmempool", "{\"verbose\":true}", NULL, 0 },
 	{ "peers", "getpeerinfo", NULL, NULL, ROUTE_PEERS },
 	{ "network", "getnetworkinfo", NULL, NULL, 0 },
+	{ "door", "getdoorinfo", NULL, NULL, 0 },
 	{ "datafee", "estimatedatafee", NULL, " size ", 0 },
 	{ NULL, NULL, NULL, NULL, 0 },
 };

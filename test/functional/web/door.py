@@ -271,6 +271,9 @@ def together():
                     if not blocks:
                         want = node.rpc.generatetext(f"Number {number}: ", 200, 1, number + index)
                         tap.equal((told, end["hex"], end["model_root"]), (want["text"], want["hex"], root), "a text")
+        tap.equal(page.json("/api/door"), node.rpc.getdoorinfo(), "what the page knows of it")
+        tap.equal({name: page.json("/api/door")[name] for name in ("requests", "writing", "answered", "text_bytes")},
+                  {"requests": 0, "writing": 0, "answered": 60, "text_bytes": 2 * 15 * 600}, "what was written")
     node.stop()
 
 
