@@ -5,8 +5,8 @@
  * floats, which it multiplies into floats, or the int8 integers behind them, which it multiplies into exact int32 sums.
  *
  *     ENGINE_OPENBLAS   floats: cblas_sgemm of whatever BLAS is linked
- *     ENGINE_REFERENCE  integers, plain C: slow but with few rows, for texts, for tests, in place of one that proved
- * wrong ENGINE_ONEDNN     integers, oneDNN's int8 product: if built with it, on processors that add without saturating
+ *     ENGINE_REFERENCE  integers, plain C: slow but with few rows; for texts, tests, in place of a wrong engine
+ *     ENGINE_ONEDNN     integers, oneDNN's int8 product: if built with it, on processors that add without saturating
  *     ENGINE_PLAIN      cblas_sgemm without any rounding: inexact, to measure against; never for a proof */
 #ifndef ATELIER_ML_KERNEL_ENGINE_H
 #define ATELIER_ML_KERNEL_ENGINE_H
