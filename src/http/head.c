@@ -139,7 +139,9 @@ int http_head_line(struct http_head *head, const char *line, size_t line_size)
 	head->size += line_size + 2;
 	if (head->size > HTTP_HEAD_MAX)
 		return 431;
-	if (strlen(line) != line_size)
+	/* A CR within is the end of a line to some proxies: what they let through as one field are two to the others.
+	 */
+	if (strlen(line) != line_size || strchr(line, '\r') != NULL)
 		return 400;
 	/* An empty line before the request is what some clients send after a body. */
 	if (line_size == 0)
@@ -163,6 +165,7 @@ const char *http_head_reason(int status)
 		{ 304, "Not Modified" },
 		{ 400, "Bad Request" },
 		{ 401, "Unauthorized" },
+		{ 402, "Payment Required" },
 		{ 403, "Forbidden" },
 		{ 404, "Not Found" },
 		{ 405, "Method Not Allowed" },

@@ -30,6 +30,7 @@ struct actions {
 	struct action *first; /* in the order in which they came */
 	bool is_starting;     /* actions_start is at it already, and goes on by itself */
 	bool is_closed;       /* the parts that do the work are being closed */
+	bool is_selling;      /* texts cost: none is written here for who has no key */
 };
 
 /* --- one action --- */
@@ -192,10 +193,14 @@ static bool actions_is_json(const char *type)
 
 int actions_judge(const struct actions *actions, const struct http_request *request)
 {
+	const struct route *route = actions_find(request->path);
+	const unsigned for_key = ROUTE_KEY | (actions->is_selling ? ROUTE_SOLD : 0);
+
 	if (!actions_is_json(request->head->fields[HTTP_CONTENT_TYPE]))
 		return 415;
-	return actions_has_key_path(request->path) && !key_match(actions->key, request->head->fields[HTTP_KEY]) ? 401 :
-														  0;
+	if (route != NULL && route->flags & for_key && !key_match(actions->key, request->head->fields[HTTP_KEY]))
+		return 401;
+	return 0;
 }
 
 /* The wallet that is meant is a member of the body, beside the call's arguments. */
@@ -255,12 +260,13 @@ void actions_handle(void *context, const struct http_request *request, struct ht
 	json_decref(params);
 }
 
-struct actions *actions_new(struct rpc_table *table, const struct key *key)
+struct actions *actions_new(struct rpc_table *table, const struct key *key, bool is_selling)
 {
 	struct actions *actions = mem_calloc(1, sizeof *actions);
 
 	actions->table = table;
 	actions->key = key;
+	actions->is_selling = is_selling;
 	return actions;
 }
 

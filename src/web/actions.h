@@ -25,8 +25,9 @@ enum {
 
 struct actions;
 
-/* Both are borrowed, and the table outlives all calls that were begun. */
-struct actions *actions_new(struct rpc_table *table, const struct key *key);
+/* Both are borrowed, and the table outlives all calls that were begun. is_selling: texts have a price at the door
+ * (web/door/door.h), and so are for who has the page's key here. */
+struct actions *actions_new(struct rpc_table *table, const struct key *key, bool is_selling);
 void actions_begin(struct actions *actions, struct chain *chain);
 /* In two strokes, as the parts that do the work: close before them, after which nothing begins any more, and free when
  * the server is gone; who is at work then is answered in the void. */

@@ -90,8 +90,9 @@ int guard_judge(const struct guard *guard, const struct http_head *head)
 {
 	const char *host = head->fields[HTTP_HOST], *origin = head->fields[HTTP_ORIGIN];
 
-	/* A whole address in the request line would have a host of its own, which counts before the field. */
-	if (head->target[0] != '/' || host == NULL)
+	/* A whole address in the request line would have a host of its own, which counts before the field. So has one
+	 * that begins with two slashes, and a proxy that keeps some paths back would take it for a path. */
+	if (head->target[0] != '/' || head->target[1] == '/' || host == NULL)
 		return 400;
 	if (!guard_knows(guard, host))
 		return 421;

@@ -39,13 +39,14 @@ static const struct route routes_all[] = {
 };
 
 /* A contribution's bytes come with it: which files this machine has is nothing to a page. A challenge spends nothing,
- * and yet binds the node to what it found: that is for JSON-RPC. */
+ * and yet binds the node to what it found: that is for JSON-RPC. A receipt that anybody may sign is told the next byte
+ * that the model writes: where texts are sold that is one. */
 static const struct route routes_actions[] = {
 	{ "audit/proof", "auditproof", NULL, " id index ", 0 },
 	{ "audit/block", "auditblock", NULL, " blockhash ", ROUTE_BLOCK },
 	{ "audit/run", "auditrun", NULL, " height segment ", 0 },
-	{ "generate", "generatetext", NULL, " prompt bytes temperature seed top_k top_p receipt ", 0 },
-	{ "verify", "verifycompletion", NULL, " receipt prompt output ", 0 },
+	{ "generate", "generatetext", NULL, " prompt bytes temperature seed top_k top_p receipt ", ROUTE_SOLD },
+	{ "verify", "verifycompletion", NULL, " receipt prompt output ", ROUTE_SOLD },
 	{ "income", "getincome", NULL, NULL, ROUTE_KEY },
 	{ "wallets", "listwallets", NULL, NULL, ROUTE_KEY },
 	{ "contributions", "listcontributions", NULL, " wallet ", ROUTE_KEY },

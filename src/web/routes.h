@@ -16,6 +16,7 @@ enum route_flag {
 	ROUTE_PEERS = 2, /* shows addresses of peers, which are for this machine's own users */
 	ROUTE_CHAIN = 8, /* what it tells follows from the active chain and verdicts over blocks alone */
 	ROUTE_KEY = 4,   /* of an action: it touches a wallet, and is for who has the page's key */
+	ROUTE_SOLD = 16, /* of an action: it tells what the model writes, which costs with -price */
 };
 
 struct route {

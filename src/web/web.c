@@ -189,7 +189,7 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 	web->guard = (struct guard){ settings->webbind.values, settings->webhost.values, settings->webbind.count,
 		settings->webhost.count };
 	web->api = api_new(table);
-	web->actions = actions_new(table, &web->key);
+	web->actions = actions_new(table, &web->key, settings->price > 0);
 	web->events = events_new(base, web_on_changed, web->api);
 	web->folder = files_folder(options_string(settings->options, "webfolder"));
 	rpc_table_add(table, web_methods, sizeof web_methods / sizeof web_methods[0], web);

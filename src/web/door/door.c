@@ -637,6 +637,23 @@ static bool door_take_payment(const struct door_request *request)
 	return false;
 }
 
+static void door_refuse_stranger(struct http_exchange *exchange)
+{
+	door_refuse(exchange, 401, "Incorrect API key, or none where one is needed", NULL, "invalid_api_key");
+}
+
+/* Whether he may ask at all; else he has been answered. */
+static bool door_knows(struct door *door, const struct http_request *http, struct http_exchange *exchange)
+{
+	char name[65];
+
+	if (apikeys_judge(door->apikeys, http->head->fields[HTTP_AUTHORIZATION], http->from->is_local, 0, name) ==
+		APIKEYS_OK)
+		return true;
+	door_refuse_stranger(exchange);
+	return false;
+}
+
 /* True: it is let in. Else it has been answered. */
 static bool door_let_in(struct door_request *request, const struct http_request *http)
 {
@@ -646,8 +663,7 @@ static bool door_let_in(struct door_request *request, const struct http_request 
 		http->from->is_local, door_wanted(&request->asked), request->key_name);
 
 	if (verdict == APIKEYS_WRONG)
-		door_refuse(request->exchange, 401, "Incorrect API key, or none where one is needed", NULL,
-			"invalid_api_key");
+		door_refuse_stranger(request->exchange);
 	else if (verdict == APIKEYS_FAST)
 		door_refuse(request->exchange, 429, "More requests a minute than the key is good for", NULL,
 			"rate_limit_exceeded");
@@ -668,9 +684,15 @@ static bool door_let_in(struct door_request *request, const struct http_request 
 
 static void door_write(struct door *door, const struct http_request *http, bool is_chat, struct http_exchange *exchange)
 {
-	struct door_request *request = mem_calloc(1, sizeof *request);
+	struct door_request *request;
 	struct asked_error error;
 
+	/* Reading half a megabyte of JSON is work, which the loop does for nobody who has no key. */
+	if (!door_knows(door, http, exchange)) {
+		door->refused++;
+		return;
+	}
+	request = mem_calloc(1, sizeof *request);
 	request->door = door;
 	request->exchange = exchange;
 	if (!asked_read(&request->asked, is_chat, http->body, http->size, &error)) {
@@ -686,15 +708,11 @@ static void door_write(struct door *door, const struct http_request *http, bool 
 
 static void door_show_models(struct door *door, const struct http_request *http, struct http_exchange *exchange)
 {
-	char name[65];
 	const char *asked_name = http->path + strlen("/v1/models");
 	json_t *model;
 
-	if (apikeys_judge(door->apikeys, http->head->fields[HTTP_AUTHORIZATION], http->from->is_local, 0, name) !=
-		APIKEYS_OK) {
-		door_refuse(exchange, 401, "Incorrect API key, or none where one is needed", NULL, "invalid_api_key");
+	if (!door_knows(door, http, exchange))
 		return;
-	}
 	model = reply_model(door->model, chain_at(door->parts.chain, 0)->header.time);
 	if (asked_name[0] == '\0') {
 		door_answer(exchange, 200, json_pack("{s:s,s:[o]}", "object", "list", "data", model));

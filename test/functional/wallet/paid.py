@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Paid use: invoices become credit, block by block and back; what is used is charged, and forgotten by no death."""
 
+import json
 import sys
 from decimal import Decimal
 
@@ -142,6 +143,13 @@ def door_takes_payment():
         tap.equal((answer.status, answer.json()["error"]["code"]), (402, "insufficient_quota"), "nothing is paid")
         node.rpc.sendtoaddress(node.rpc.createinvoice("alice smith")["address"], "0.01")
         node.generate(1)
+        # The page's own paths sell nothing, nor do they give away what is sold here: a receipt of a wrong text tells the right one.
+        wanted = {"prompt": "abcd", "bytes": 6, "receipt": True}
+        written = json.loads(page.post("/api/generate", wanted, page.key()).body)
+        slip = {"receipt": written["receipt"], "prompt": "abcd", "output": written["hex"]}
+        for path, body in (("generate", wanted), ("verify", slip)):
+            tap.equal(page.post("/api/" + path, body).status, 401, f"/api/{path} without the page's key")
+            tap.equal(page.post("/api/" + path, body, page.key()).status, 200, f"/api/{path} with it")
         tap.equal(ask(key, 17).status, 402, "21 bytes are not covered by 20")
         tap.equal(ask(key, 6).status, 200, "10 are")
         tap.equal(sums(node, "alice smith"), coins("0.005", "0.01", 0), "charged: 4 bytes read and 6 written")

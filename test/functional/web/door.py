@@ -136,6 +136,7 @@ def keys():
         for wrong in (None, key[:-1], key + "0", ""):
             tap.equal(refused(page, TEXTS, 401, key=wrong, **small), ("authentication_error", None, "invalid_api_key"), "no key")
         tap.equal(page.ask("/v1/models").status, 401, "models without a key")
+        refused(page, TEXTS, 401, max_tokens=0)  # what a stranger asks for is not even read
         tap.equal(refused(page, TEXTS, 429, key=key, prompt="abcd", max_tokens=27)[2], "insufficient_quota", "more than the budget")
         ask(page, TEXTS, key=key, **small)
         ask(page, TEXTS, key=key, **small)

@@ -90,6 +90,8 @@ static void test_refused(void **state)
 		{ "POST / HTTP/1.1\n: value\n", 400 },
 		{ "POST / HTTP/1.1\nName : value\n", 400 },
 		{ "POST / HTTP/1.1\nName: value\n folded\n", 400 },
+		{ "POST / HTTP/1.1\nName: value\rContent-Length: 1\n", 400 },
+		{ "POST / HTTP/1.1\r\n", 400 },
 		{ "POST / HTTP/1.1\nContent-Length:\n", 400 },
 		{ "POST / HTTP/1.1\nContent-Length: -1\n", 400 },
 		{ "POST / HTTP/1.1\nContent-Length: +1\n", 400 },

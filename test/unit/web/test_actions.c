@@ -52,7 +52,7 @@ static int setup(void **state)
 	far_group = 0;
 	f->table = rpc_table_new();
 	rpc_table_add(f->table, methods, 1, NULL);
-	f->actions = actions_new(f->table, &f->key);
+	f->actions = actions_new(f->table, &f->key, false);
 	f->place.base = event_base_new();
 	f->place.port = config.port = helper_free_port();
 	endpoint = (struct http_endpoint){ "POST", actions_has_path, 1000, actions_handle, f->actions, true };

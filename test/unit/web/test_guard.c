@@ -43,6 +43,7 @@ static void test_hosts(void **state)
 	assert_int_equal(judge("/", NULL, NULL, NULL, NULL), 400);
 	assert_int_equal(judge("http://localhost/", "localhost", NULL, NULL, NULL), 400);
 	assert_int_equal(judge("*", "localhost", NULL, NULL, NULL), 400);
+	assert_int_equal(judge("//localhost/api/chain", "localhost", NULL, NULL, NULL), 400);
 }
 
 static void test_origins(void **state)
