@@ -4,7 +4,7 @@
 import { fill, h } from "./dom.js";
 import { count, moment, nats, plural } from "./format.js";
 import { get, path_of } from "./api.js";
-import { explain, table } from "./parts.js";
+import { block_link, explain, table } from "./parts.js";
 
 const POINTS = 600;
 const ROWS = 40; // of the table
@@ -130,7 +130,7 @@ function figures(curve) {
 		at % Math.ceil(curve.height.length / ROWS) === 0);
 
 	return table([
-		{ name: "block", of: (at) => count(curve.height[at]) },
+		{ name: "block", of: (at) => block_link(curve.height[at]) },
 		{ name: "when", of: (at) => moment(curve.time[at]) },
 		{ name: "loss", class: "n", of: (at) => nats(curve.loss[at]) },
 		{ name: "least", class: "n", of: (at) => nats(curve.least[at]) },
