@@ -7,6 +7,7 @@ build folder, in test/functional/web/pictures.
 makes the picture of the README instead: of two nodes with a few datasets, which takes some minutes.
 """
 
+import decimal
 import json
 import os
 import re
@@ -19,6 +20,7 @@ sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 from framework import tap
 from framework.browser import Browser, find_browser
 from framework.node import Node, daemon_path, end_all, wait_until
+from framework.prose import prose
 from framework.rounds import P, SPEC, mine_to
 from framework.web import Page
 from reference.document import SOURCE
@@ -30,9 +32,11 @@ AXE = os.path.join(BUILD, "test", "interop", "node_modules", "axe-core", "axe.mi
 LICENCE = os.path.join(SOURCE, "LICENSE")
 FOLDER = f"-webfolder={os.path.join(SOURCE, 'share', 'web')}"
 LIBRARY = "/usr/share/javascript/dygraphs"
+LIBRARY_GAP = [] if os.path.exists(LIBRARY) else ["/lib/"]  # what a browser may complain of
 HOSTILE = "<img src=x onerror=alert(1)> & </title>"  # a title that somebody registers
 CONNECTIONS = 6  # that a browser has to a server at most
 FIRST_VIEW = 100000  # bytes at most, without the library
+LONG = 300  # blocks of a chain that has something to show
 
 
 # What would make markup, or code, of words; and other servers.
@@ -52,15 +56,6 @@ def harmless():
 def require_browser():
     if find_browser() is None:
         raise tap.Skip("there is no Chromium on this machine (Debian: chromium)")
-
-
-def text_of(size, seed):
-    """A file worth contributing: words that no page has twice."""
-    words = []
-    while sum(map(len, words)) + len(words) < size:
-        seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
-        words.append(f"{seed >> 40:x}")
-    return " ".join(words).encode()[:size]
 
 
 def start(chain="regtest"):
@@ -150,42 +145,159 @@ def come_and_go(tab, node):
 
 
 def contributes():
-    """A file is contributed with the page's key, and not without; its hostile title stays words"""
+    """A file is contributed with the page's key, and not without; 300 blocks later all views are drawn, and it is seen paid"""
     require_browser()
     node, page = start()
     mine_to(node, 20)
-    with open(os.path.join(node.chaindir, ".web_key"), encoding="ascii") as file:
-        key = file.read().strip()
     with tempfile.NamedTemporaryFile(suffix=".txt") as file, Browser() as browser:
-        file.write(text_of(40000, 1))
+        file.write(prose("page", 40000))
         file.flush()
         tab = browser.open(f"http://{page.host}/#/contribute")
-        fill_form(tab, file.name)
-        tab.click("button[type=submit]:not(#search *)")
-        tab.wait("document.querySelector('main .note.bad')", "a refusal without the key")
-        tab.go(f"http://{page.host}/#key={key}")
-        tab.wait("location.hash === '#/'", "the key is out of sight")
-        tab.run("location.hash = '#/node'")
-        tab.wait("document.querySelector('main')?.textContent.includes('Nothing is sold here')", "what is sold, with the key")
-        tab.run("location.hash = '#/contribute'")
-        fill_form(tab, file.name)
-        tab.click("main form button[type=submit]")
-        tab.wait("!document.querySelector('main form button.main').disabled", "what it would cost")
-        tap.true("burned" in tab.text("main"), "the cost")
-        tap.equal(node.rpc.listcontributions(), [], "contributions after a look at the cost")
-        tab.click("main form button.main")
-        tab.wait("document.querySelector('main .note.good')", "it is committed")
+        tab.show_as(1280)
+        contribute(tab, page, file.name)
         for _ in range(5):
             node.generate(1)
         wait_until(lambda: node.rpc.listcontributions()[0]["stage"] in ("registering", "registered"), "the registration is made")
         node.generate(1)
         wait_until(lambda: node.rpc.listcontributions()[0]["stage"] == "registered", "the data are registered")
-        tab.run("location.hash = '#/dataset/1'")
+        show(tab, "#/dataset/1")
         tab.wait("document.title.includes('onerror')", "the dataset's view")
         tap.equal(tab.run("document.querySelectorAll('main img').length"), 0, "images made of a title")
         tap.true(HOSTILE in tab.text("h1"), "the title, as it was written")
-        check_quiet(tab, page, but=["status of 401"])
+        mine_to(node, LONG)
+        tab.wait(f"document.getElementById('badge').textContent.endsWith(' {LONG}')", "the page has heard of all blocks")
+        see_paid(tab, node)
+        look_through(tab, node)
+        walk(tab, node)
+        check_quiet(tab, page, but=["status of 401"] + LIBRARY_GAP)
+        check_first_view(browser, page)
     node.stop()
+
+
+def contribute(tab, page, path):
+    """By its form, at first without the page's key."""
+    fill_form(tab, path)
+    tab.click("button[type=submit]:not(#search *)")
+    tab.wait("document.querySelector('main .note.bad')", "a refusal without the key")
+    tab.go(f"http://{page.host}/#key={page.key().strip()}")
+    tab.wait("location.hash === '#/'", "the key is out of sight")
+    tab.run("location.hash = '#/node'")
+    tab.wait("document.querySelector('main')?.textContent.includes('Nothing is sold here')", "what is sold, with the key")
+    tab.run("location.hash = '#/contribute'")
+    fill_form(tab, path)
+    tab.click("main form button[type=submit]")
+    tab.wait("!document.querySelector('main form button.main').disabled", "what it would cost")
+    tap.true("burned" in tab.text("main"), "the cost")
+    tap.equal(page.node.rpc.listcontributions(), [], "contributions after a look at the cost")
+    tab.click("main form button.main")
+    tab.wait("document.querySelector('main .note.good')", "it is committed")
+
+
+def see_paid(tab, node):
+    """What the owner of the data has earned, on all views that tell it."""
+    data = node.rpc.getdataset("1")
+    paid, short = data["total_paid"], data["total_paid"].quantize(decimal.Decimal("0.01"), decimal.ROUND_HALF_UP)
+    tap.true(paid > 0, f"the data earned nothing in {LONG} blocks, of {data['total_draws']} draws")
+    show(tab, "#/data")
+    tap.true(f"{short}" in tab.text("main tbody tr:has(a[href='#/dataset/1'])"), "earned, in the list of data")
+    tab.click("main a[href='#/dataset/1']")
+    tab.wait(SETTLED, "the dataset's view")
+    tap.equal(tab.text("main .big"), f"{short} earned by its owner", "earned, on the dataset's view")
+    tap.equal(tab.run("document.querySelectorAll('main tbody tr').length"), len(data["last_draws"]), "its last draws")
+    tab.click(f"main a[href='#/address/{data['owner']}']")
+    tab.wait(f"document.title.startsWith('Address') && {SETTLED}", "the owner's view")
+    paid = paid.quantize(decimal.Decimal("0.0001"), decimal.ROUND_HALF_UP)
+    tap.true(f"paid for data\n{paid}" in tab.text("main"), f"what the owner was paid: {tab.text('main')[:600]}")
+
+
+def look_through(tab, node):
+    """All views, of a chain without rounds."""
+    block = node.rpc.getblock(node.rpc.getblockhash(LONG // 2), 2)
+    for name, route in (VIEWS | views_of(node, block)).items():
+        if name != "round":
+            show(tab, route)
+            tap.true(not tab.run("document.querySelector('main [role=alert]')?.innerText"), f"{name}: {tab.text('main')[:300]}")
+
+
+def walk(tab, node):
+    """From the curve to a block, to a proof of it, which is executed again."""
+    show(tab, "#/model")
+    tab.wait("document.querySelectorAll('details tbody tr').length > 10", "the curve's figures")
+    height = click_curve(tab) if os.path.exists(LIBRARY) else click_figures(tab)
+    tab.wait(f"document.querySelector('h1')?.textContent === 'Block {height}' && {SETTLED}", "the block's view")
+    proof = node.rpc.getblock(node.rpc.getblockhash(height), 2)["proofs"][0]
+    tab.click("a[href^='#/proof/']")
+    tab.wait(f"document.title.startsWith('Proof') && {SETTLED}", "the proof's view")
+    tap.true(proof["digest"] in tab.text("main"), "the digest that was stated")
+    tab.click("button.main")
+    tab.wait("document.querySelector('.note.good')", "the proof was executed again")
+
+
+# The middle of what is highlighted on the curve, as the window sees it; null: nothing is.
+HIGHLIGHT = """(() => {
+const canvas = [...document.querySelectorAll('.plot canvas')].at(-1), { width, height } = canvas, box = canvas.getBoundingClientRect();
+const copy = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+copy.drawImage(canvas, 0, 0);
+const { data } = copy.getImageData(0, 0, width, height);
+let sum = 0, across = 0, down = 0;
+for (let at = 0; at < width * height; at++) {
+    const weight = data[4 * at + 3];
+    sum += weight, across += weight * (at % width), down += weight * Math.floor(at / width);
+}
+return sum && [box.x + (across / sum + 0.5) * box.width / width, box.y + (down / sum + 0.5) * box.height / height];
+})()"""
+
+
+def click_curve(tab):
+    """Points at the curve's middle, and clicks what is highlighted. The block that the page says it is."""
+    tab.there(".plot canvas")
+    x, y = tab.run("(() => {const e = document.querySelector('.plot'); e.scrollIntoView({block: 'center'});"
+                   "const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2];})()")
+    tab.do("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+    tab.wait(HIGHLIGHT, "a point of the curve is highlighted")
+    height = int(re.match(r"block (\d+) ", tab.text(".readout")).group(1))
+    x, y = tab.run(HIGHLIGHT)
+    for kind in ("mousePressed", "mouseReleased"):
+        tab.do("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+    return height
+
+
+def click_figures(tab):
+    """What there is for the keyboard, and without the library."""
+    tab.run("document.querySelector('.plot ~ details').open = true")
+    found = "document.querySelectorAll('.plot ~ details tbody a')[2]"
+    tab.wait(found, "the figures lead to blocks")
+    height = int(tab.run(f"{found}.textContent"))
+    tab.click(f".plot ~ details tbody a[href='#/block/{height}']")
+    return height
+
+
+# Kept in the page from its start: when its view was drawn.
+WATCH = """new MutationObserver((changes, observer) => {
+    if (%s) {
+        window.drawn = performance.now();
+        observer.disconnect();
+    }
+}).observe(document, { subtree: true, childList: true, attributes: true });"""
+FIGURES = """(() => {
+const all = performance.getEntriesByType('resource'), [page] = performance.getEntriesByType('navigation');
+const files = all.filter((one) => /\\.(js|css|svg)$/.test(one.name) && !one.name.includes('/lib/'));
+return { bytes: files.reduce((sum, one) => sum + one.decodedBodySize, page.decodedBodySize),
+    paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime, interactive: page.domInteractive, drawn: window.drawn };
+})()"""
+
+
+def check_first_view(browser, page):
+    """What a browser that has seen nothing of it loads, and for those who measure, when it is there."""
+    tab = browser.open("about:blank")
+    tab.do("Network.setCacheDisabled", cacheDisabled=True)
+    tab.do("Page.addScriptToEvaluateOnNewDocument", source=WATCH % SETTLED)
+    tab.go(f"http://{page.host}/")
+    tab.wait(f"window.drawn && performance.getEntriesByName('first-contentful-paint').length && {SETTLED}", "the first view")
+    found = tab.run(FIGURES)
+    tap.comment("first view: {bytes} bytes without the library; milliseconds until its first paint {paint:.0f}, its document can be "
+                "used {interactive:.0f}, all of it is drawn {drawn:.0f}".format(**found))
+    tap.true(0 < found["bytes"] < FIRST_VIEW, f"the first view weighs {found['bytes']} bytes")
 
 
 def fill_form(tab, path):
@@ -204,23 +316,23 @@ VIEWS = {"home": "#/", "blocks": "#/blocks", "block": f"#/block/{2 * P}", "round
 SETTLED = "document.querySelector('main')?.dataset.shown === location.hash && !document.querySelector('main [aria-busy]')"
 
 
+def views_of(node, block):
+    return {"tx": f"#/tx/{block['tx'][-1]['txid']}", "proof": f"#/proof/{block['hash']}", "address": f"#/address/{node.own}"}
+
+
 def looks():
-    """All views are drawn, wide and narrow, light and dark, and axe-core finds nothing wrong with them; the first one weighs little"""
+    """All views are drawn, wide and narrow, light and dark, and axe-core finds nothing wrong with them"""
     require_browser()
     axe = axe_script()
     node, page = start(SPEC["name"])
     mine_to(node, 2 * P + 2)
-    block = node.rpc.getblock(node.tip(), 2)
-    views = VIEWS | {"tx": f"#/tx/{block['tx'][-1]['txid']}", "proof": f"#/proof/{block['hash']}", "address": f"#/address/{node.own}"}
+    views = VIEWS | views_of(node, node.rpc.getblock(node.tip(), 2))
     os.makedirs(PICTURES, exist_ok=True)
     with Browser() as browser:
         tab = browser.open("about:blank")
         tab.show_as(1280)
         tab.go(f"http://{page.host}/")
         tab.wait(SETTLED, "the first view")
-        weight = tab.run("performance.getEntriesByType('resource').filter(e => /\\.(js|css|svg)$/.test(e.name) && !e.name.includes('/lib/'))"
-                         ".reduce((sum, e) => sum + e.decodedBodySize, 0)")
-        tap.true(0 < weight < FIRST_VIEW, f"the first view weighs {weight} bytes")
         tab.run(f"{axe}; true")
         wrong = []
         for name, route in views.items():
@@ -232,7 +344,7 @@ def looks():
                 tab.screenshot(os.path.join(PICTURES, f"{name}-{width}.png"))
                 wrong += [f"{name}, {width} wide: {one}" for one in tab.run(AXE_RUN)] if axe else []
         tap.equal(wrong, [], "what axe-core finds")
-        check_quiet(tab, page, but=[] if os.path.exists(LIBRARY) else ["/lib/"])
+        check_quiet(tab, page, but=LIBRARY_GAP)
     node.stop()
 
 
@@ -265,7 +377,10 @@ def without():
         mine_to(node, 5)
         tab.wait("document.querySelector('.plot path')", "a line of our own")
         tap.true("libjs-dygraphs" in tab.text(".readout"), "what is missing")
-        tap.equal(tab.run("document.querySelectorAll('details tbody tr').length"), 5, "figures in the table")
+        tab.wait("document.querySelectorAll('details tbody tr').length === 5", "figures in the table")
+        click_figures(tab)
+        tab.wait("document.querySelector('h1')?.textContent === 'Block 3'", "the block that a figure is of")
+        show(tab, "#/")
         tab.click("form button.main")
         tab.wait("document.querySelector('details.receipt')", "a text by the page's own path")
         check_quiet(tab, page, but=["/lib/", "/v1/completions"])
