@@ -270,9 +270,15 @@ static void completion_find_model(struct completion_check *check)
 }
 
 static const struct rpc_arg verifycompletion_args[] = {
-	{ .name = "receipt", .type = RPC_OBJECT, .help = "As generatetext gave it." },
-	{ .name = "prompt", .type = RPC_BYTES, .max = WRITER_BYTES_MAX, .help = "What was continued." },
-	{ .name = "output", .type = RPC_HEX, .max = WRITER_BYTES_MAX, .help = "What was written, byte for byte." },
+	{ .name = "receipt", .type = RPC_OBJECT, .help = "As generatetext gave it, or /v1/ did." },
+	{ .name = "prompt",
+		.type = RPC_BYTES,
+		.max = WRITER_BYTES_MAX,
+		.help = "What was continued; of a conversation the text that it became (doc/api.md)." },
+	{ .name = "output",
+		.type = RPC_HEX,
+		.max = WRITER_BYTES_MAX,
+		.help = "What was written, byte for byte: hex of that answer, or of the choice." },
 	{ 0 },
 };
 

@@ -242,7 +242,10 @@ void api_handle(void *context, const struct http_request *request, struct http_e
 
 	switch (routes_read(api_name_of(request->path), request->query, &route, &params, &err)) {
 	case ROUTES_NONE:
-		answer_refuse(exchange, 404, "There is no such path");
+		if (routes_find_action(api_name_of(request->path)) != NULL)
+			answer_refuse(exchange, 405, "This path is for POST");
+		else
+			answer_refuse(exchange, 404, "There is no such path");
 		break;
 	case ROUTES_WRONG:
 		answer_refuse(exchange, 400, err.text);

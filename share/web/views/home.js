@@ -32,8 +32,10 @@ function say_progress(model) {
 }
 
 function draw_model({ model, datasets }, curve) {
+	const over = model.mean_loss === null ? "" : ", mean of the last 16 blocks";
+
 	return [
-		h("div.big", nats(model.mean_loss ?? model.loss, 3), " ", h("small", "nats a byte on the benchmark")),
+		h("div.big", nats(model.mean_loss ?? model.loss, 3), " ", h("small", `nats a byte on the benchmark${over}`)),
 		say_progress(model),
 		curve && spark(curve.loss, "the loss over all blocks"),
 		h("div.dim", `${large(model.parameters)} parameters · ${plural(model.layers, "layer")} · context ${count(model.ctx)}`),

@@ -2,6 +2,7 @@
 #include "web/door/door.h"
 
 #include <event2/event.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -620,6 +621,21 @@ static enum credit_result door_cover(const struct door_request *asking)
 		credit_covers(asking->door->parts.credit, asking->key_name, (uint32_t)bytes, &err);
 }
 
+/* Who buys sees neither price nor balance elsewhere: so he is told what he has in tokens, of which he can ask fewer. */
+static void door_refuse_spent(const struct door_request *request)
+{
+	struct credit *credit = request->door->parts.credit;
+	const struct credit_account *account = credit_find(credit, request->key_name);
+	int64_t balance = account != NULL ? account->credited * 1000 - account->charged : 0; /* thousandths of a unit */
+	struct errmsg message;
+
+	errmsg_set(&message,
+		"The key's credit is good for %" PRId64 " tokens, of which requests under way may take some; "
+		"prompt and max_tokens may come to %" PRIu64,
+		balance > 0 ? balance / credit_price(credit) : 0, door_wanted(&request->asked));
+	door_refuse(request->exchange, 402, message.text, NULL, "insufficient_quota");
+}
+
 /* Whether it pays; else it has been answered. */
 static bool door_take_payment(const struct door_request *request)
 {
@@ -627,8 +643,7 @@ static bool door_take_payment(const struct door_request *request)
 	case CREDIT_OK:
 		return true;
 	case CREDIT_SPENT:
-		door_refuse(request->exchange, 402, "The key's credit does not suffice for prompt and max_tokens", NULL,
-			"insufficient_quota");
+		door_refuse_spent(request);
 		break;
 	case CREDIT_FAILED:
 		door_refuse(request->exchange, 503, "Nothing is sold now", NULL, NULL);

@@ -2,6 +2,7 @@
 """Paid use: invoices become credit, block by block and back; what is used is charged, and forgotten by no death."""
 
 import json
+import re
 import sys
 from decimal import Decimal
 
@@ -150,7 +151,9 @@ def door_takes_payment():
         for path, body in (("generate", wanted), ("verify", slip)):
             tap.equal(page.post("/api/" + path, body).status, 401, f"/api/{path} without the page's key")
             tap.equal(page.post("/api/" + path, body, page.key()).status, 200, f"/api/{path} with it")
-        tap.equal(ask(key, 17).status, 402, "21 bytes are not covered by 20")
+        answer = ask(key, 17)
+        tap.equal(answer.status, 402, "21 bytes are not covered by 20")
+        tap.equal(re.findall(r"\d+", answer.json()["error"]["message"]), ["20", "21"], "he is told so")
         tap.equal(ask(key, 6).status, 200, "10 are")
         tap.equal(sums(node, "alice smith"), coins("0.005", "0.01", 0), "charged: 4 bytes read and 6 written")
         node.kill()

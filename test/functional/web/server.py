@@ -107,7 +107,7 @@ def api():
                              ("block/-1", 400), ("block/zz", 400), ("block/" + "0" * 64, 404), ("block/3/x", 404),
                              ("block/%ff", 400), ("datasets?count=0", 400), ("datasets?count=x", 400),
                              ("datasets?depth=1", 400), ("datasets?count=1&count=2", 400), ("chain?", 200),
-                             ("dataset/9", 404)):
+                             ("dataset/9", 404), ("contribute", 405)):
             answer = page.ask("/api/" + path)
             tap.equal(answer.status, status, f"status of /api/{path}")
             if status >= 400:
@@ -201,7 +201,7 @@ def actions():
                                 ({"Content-Type": "application/json", "Host": "evil.example"}, 421)):
             tap.equal(page.ask("/api/generate", "POST", body, headers).status, status, f"status with {headers}")
         tap.equal(page.ask("/api/generate", "POST", b"{", {"Content-Type": "application/json"}).status, 400, "no JSON")
-        tap.equal(page.ask("/api/generate").status, 404, "a GET of it")
+        tap.equal(page.ask("/api/generate").status, 405, "a GET of it")
 
 
 def turns():
