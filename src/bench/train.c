@@ -474,20 +474,17 @@ static uint32_t train_round_length(const struct training *training, int64_t numb
 	return length < segments ? length : segments;
 }
 
-/* What a merge is measured by: after one that came to nothing, what runs train on. */
+/* What a merge is measured by: after one that came to nothing, own pages. */
 static void train_gather_merge(const struct training *training, bool is_after_void, const uint8_t ticket[32],
 	uint8_t *windows)
 {
 	const struct course *course = spec_course(&training->spec);
 
-	if (!is_after_void) {
-		course_gather_merge(course, ticket, windows);
-		return;
-	}
-	for (uint32_t row = 0; row < COURSE_MERGE_ROWS * course->train.bench_rows; row++) {
-		const uint32_t run = course_trained_seat(ticket, row, (uint32_t)training->rounds.runs);
+	course_gather_merge(course, ticket, windows);
+	for (uint32_t row = 0; is_after_void && row < COURSE_MERGE_ROWS * course->train.bench_rows; row++) {
+		const uint32_t run = course_own_seat(ticket, row, (uint32_t)training->rounds.runs);
 
-		course_gather_trained(course, ticket, row, &training->datasets[run % training->dataset_count],
+		course_gather_own_row(course, ticket, row, &training->datasets[run % training->dataset_count],
 			windows + row * train_window_size(training));
 	}
 }

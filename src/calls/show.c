@@ -322,7 +322,7 @@ bool show_is_judged_by_data(const struct chain *chain, uint32_t base)
 
 const char *show_judged_by(const struct chain *chain, uint32_t base)
 {
-	return show_is_judged_by_data(chain, base) ? "training data" : "reserved text";
+	return show_is_judged_by_data(chain, base) ? "own pages" : "reserved text";
 }
 
 json_t *show_verdicts(const struct merge_statement *statement)

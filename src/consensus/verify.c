@@ -401,7 +401,7 @@ static struct state *verify_measure_merge(struct verify_runner *verify_runner, c
 	}
 	backend_check(backend, kind->reference != NULL);
 	merged_state = merge_execute(backend, updated_state,
-		verify_round->trained != NULL ? verify_round->trained : verify_job->benchmark, runs,
+		verify_round->own_windows != NULL ? verify_round->own_windows : verify_job->benchmark, runs,
 		verify_round->seat_count, &verify_job->cancel, outcome);
 	*product_wrong = backend_wrong(backend);
 	backend_check(backend, false);
@@ -618,7 +618,7 @@ void verify_round_clear(struct verify_round *verify_round)
 		verify_segment_clear(&verify_round->seats[i].segment);
 	}
 	free(verify_round->seats);
-	free(verify_round->trained);
+	free(verify_round->own_windows);
 	*verify_round = (struct verify_round){ 0 };
 }
 

@@ -79,9 +79,9 @@ struct verify_round {
 	size_t challenge_count;
 	struct verify_seat *seats;
 	size_t seat_count; /* 0: it merges no round */
-	/* What the merge is measured by, of what its runs train on (ml/course.h), where the merge before it came to
-	 * nothing: owned. NULL: the benchmark's windows. */
-	uint8_t *trained;
+	/* What the merge is measured by, of own pages (ml/course.h), where the merge before it came to nothing: owned.
+	 * NULL: the benchmark's windows. */
+	uint8_t *own_windows;
 };
 
 struct verify_job {

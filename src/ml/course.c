@@ -217,16 +217,20 @@ void course_gather_merge(const struct course *course, const uint8_t ticket[32], 
 }
 
 /* The parent draws no run, and its ticket no windows of steps: there the seed does. */
-uint32_t course_trained_seat(const uint8_t ticket[32], uint32_t row, uint32_t seats)
+uint32_t course_own_seat(const uint8_t ticket[32], uint32_t row, uint32_t seats)
 {
 	return (uint32_t)noise_uniform(ticket, NOISE_RUN, row, seats);
 }
 
-bool course_gather_trained(const struct course *course, const uint8_t ticket[32], uint32_t row,
+bool course_gather_own_row(const struct course *course, const uint8_t ticket[32], uint32_t row,
 	const struct course_data *data, uint8_t *out)
 {
+	const uint64_t pages = course_pages(data->size);
 	struct noise_window window;
+	float of_page;
 
-	noise_window(ticket, NOISE_WINDOW, row, course_places(course, data), &window);
-	return course_read_window(course, data, &window, out);
+	if (pages == 0)
+		return true;
+	noise_window(ticket, NOISE_WINDOW, row, COURSE_PAGE * pages, &window);
+	return course_read_own(data, &window, course->train.model.ctx - 7, out, &of_page);
 }

@@ -84,11 +84,12 @@ enum { COURSE_MERGE_ROWS = 8 };
 size_t course_merge_size(const struct course *course);
 void course_gather_merge(const struct course *course, const uint8_t ticket[32], uint8_t *out);
 
-/* The same number of other windows, for the merge after one that came to nothing: of what runs train on, drawn by the
- * parent's ticket. Each is of the dataset of a seat, which is drawn too: 0 .. seats-1. */
-uint32_t course_trained_seat(const uint8_t ticket[32], uint32_t row, uint32_t seats);
-/* Gathers one of them: ctx + 1 bytes. False if the bytes are gone. */
-bool course_gather_trained(const struct course *course, const uint8_t ticket[32], uint32_t row,
+/* The merge after one that came to nothing is measured by windows of own pages instead, which nobody trains on: that of
+ * each row is of the dataset of a seat, which the parent's ticket draws: 0 .. seats-1. */
+uint32_t course_own_seat(const uint8_t ticket[32], uint32_t row, uint32_t seats);
+/* Gathers that row's: ctx + 1 bytes, which stay as they are if the dataset has no own page. False if the bytes are
+ * gone. */
+bool course_gather_own_row(const struct course *course, const uint8_t ticket[32], uint32_t row,
 	const struct course_data *data, uint8_t *out);
 
 #endif

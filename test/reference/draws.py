@@ -80,11 +80,15 @@ def run_window(segment_seed, index, data, ctx):
     return window(segment_seed, WINDOW, index, data, training_offset(o[2] | o[3] << 32, len(data), ctx), ctx)
 
 
-def own_window(ticket, slot, row, data, ctx):
-    """A window of the own group of a slot, and the page of its dataset that it lies in."""
-    index = (slot + 1 << 16) + row
-    o = philox(ticket, BENCHMARK, index)
+def own_page_window(key, domain, index, data, ctx):
+    """A window from an own page of a dataset, and that page."""
+    o = philox(key, domain, index)
     r = mulhi(o[2] | o[3] << 32, PAGE * (len(data) // CHUNK))
     page = CHUNK * (r // PAGE) + PIECE
     offset = page + min(r % PAGE, PAGE - (ctx - 7))
-    return window(ticket, BENCHMARK, index, data, offset, ctx), data[page:page + PAGE]
+    return window(key, domain, index, data, offset, ctx), data[page:page + PAGE]
+
+
+def own_window(ticket, slot, row, data, ctx):
+    """Of the own group of a slot."""
+    return own_page_window(ticket, BENCHMARK, (slot + 1 << 16) + row, data, ctx)

@@ -4,7 +4,7 @@ import math
 
 from .arithmetic import add, dot16, f32, ppm, rounded, scaled
 from .delta import decode
-from .draws import RUN, draw, mulhi, run_window
+from .draws import CHUNK, RUN, WINDOW, draw, mulhi, own_page_window
 from .model import loss_and_gradient
 from .products import Failed
 from .state import finite_pass, reserved_windows
@@ -35,15 +35,18 @@ def is_true(seat):
     return seat in (MERGED, LEFT_OUT)
 
 
-def trained_seats(spec, ticket, count):
+def own_seats(spec, ticket, count):
     """Of so many the one of each row."""
     return [mulhi(draw(ticket, RUN, row), count) for row in range(ROWS * spec.bench_rows)]
 
 
-def trained_windows(spec, ticket, datasets):
+def futile_windows(spec, ticket, datasets):
     """What the merge after a futile one is judged by. datasets: of each seat."""
-    return [run_window(ticket, row, datasets[seat], spec.model.ctx)
-            for row, seat in enumerate(trained_seats(spec, ticket, len(datasets)))]
+    rows = reserved_windows(spec, ticket, ROWS * spec.bench_rows)
+    for row, seat in enumerate(own_seats(spec, ticket, len(datasets))):
+        if len(datasets[seat]) >= CHUNK:
+            rows[row], _ = own_page_window(ticket, WINDOW, row, datasets[seat], spec.model.ctx)
+    return rows
 
 
 class Gate:
@@ -99,7 +102,7 @@ def merge(spec, state, ticket, seats, datasets=None):
     """The state after the merge, its statement, and (l0, l1) as far as they were computed. seats: code and length of each true
     one, else EMPTY or STRUCK; ticket: of the parent of the block that merges; datasets: of the seats, if the merge before was
     futile."""
-    windows = trained_windows(spec, ticket, datasets) if datasets else reserved_windows(spec, ticket, ROWS * spec.bench_rows)
+    windows = futile_windows(spec, ticket, datasets) if datasets else reserved_windows(spec, ticket, ROWS * spec.bench_rows)
     (theta, v), gate, l0, l1 = state, Gate(spec, windows), math.nan, math.nan
     true = [i for i, seat in enumerate(seats) if isinstance(seat, tuple)]
     stated = [LEFT_OUT if i in true else seat for i, seat in enumerate(seats)]

@@ -61,7 +61,7 @@ static void past_add_draw(struct past *past, uint32_t dataset, uint32_t height)
 	list->heights[list->count++] = height;
 }
 
-/* Of a merge that is judged by training data the loss is of these, and stands beside no other. */
+/* Of a merge that is judged by own pages the loss is of these, and stands beside no other. */
 static int32_t past_loss(const struct past *past, const struct index_entry *entry, const struct block_outcome *outcome)
 {
 	const int64_t loss = show_micro_loss_after(outcome);

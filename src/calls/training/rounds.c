@@ -511,7 +511,7 @@ static const struct rpc_method rounds_methods[] = {
 		"[{\"base\": n, \"basehash\": \"hex\",\n"
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"segments\": n,   that a run of this round may have at most\n"
-		"  \"judged_by\": \"text\",   what the losses of the merge are of: reserved text; training data, "
+		"  \"judged_by\": \"text\",   what the losses of the merge are of: reserved text; own pages, "
 		"if the\n    merge before was void though there were true runs\n"
 		"  \"merged\": bool,   the merge's block is there, and then:\n"
 		"  \"void\": bool,     no run is there, or the model would predict worse with what they have learned: "

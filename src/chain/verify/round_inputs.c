@@ -218,7 +218,7 @@ static bool round_gather_seats(struct round_gatherer *gatherer)
 	return gathered;
 }
 
-struct round_trained {
+struct round_own {
 	const struct course *course;
 	const uint8_t *ticket; /* of the parent */
 	uint32_t row;
@@ -227,31 +227,42 @@ struct round_trained {
 
 static bool round_gather_row(void *context, const struct course_data *data)
 {
-	const struct round_trained *trained = context;
+	const struct round_own *own = context;
 
-	return course_gather_trained(trained->course, trained->ticket, trained->row, data, trained->out);
+	return course_gather_own_row(own->course, own->ticket, own->row, data, own->out);
 }
 
-/* Where the merge at the base came to nothing, this one is measured by what its runs train on. The reserved text is
- * public: a state that was made to know it by heart would refuse all that is honestly learned, for good. */
-static bool round_gather_trained(struct round_gatherer *gatherer, const struct index_entry *parent)
+static bool round_may_merge(const struct verify_round *round)
+{
+	for (size_t i = 0; i < round->seat_count; i++)
+		if (round->seats[i].standing == VERIFY_SEAT_DISCLOSED || round->seats[i].standing == VERIFY_SEAT_TRUE)
+			return true;
+	return false;
+}
+
+/* Where the merge at the base came to nothing, this one is measured by own pages of what its runs train on. The
+ * reserved text is public: a state that was made to know it by heart would refuse all that is honestly learned, for
+ * good. What runs do train on would not do: each merge that learns it by heart would pass. A dataset without own pages
+ * leaves its rows to the reserved text. */
+static bool round_gather_own(struct round_gatherer *gatherer, const struct index_entry *parent)
 {
 	const struct course *course = spec_course(gatherer->chain->spec);
 	const struct index_entry *base = chain_ancestor(parent, gatherer->view.base);
 	const uint32_t rows = COURSE_MERGE_ROWS * course->train.bench_rows;
-	struct round_trained trained = { .course = course, .ticket = parent->ticket };
+	struct round_own own = { .course = course, .ticket = parent->ticket };
 	struct block_outcome base_outcome;
 	bool gathered = true;
 
 	chain_outcome(base, &base_outcome);
-	if (!merge_statement_is_futile(&base_outcome.merge))
+	if (!merge_statement_is_futile(&base_outcome.merge) || !round_may_merge(gatherer->round))
 		return true;
-	gatherer->round->trained = trained.out = mem_alloc(course_merge_size(course));
-	for (; gathered && trained.row < rows; trained.row++, trained.out += course->train.model.ctx + 1) {
-		const uint32_t seat = course_trained_seat(parent->ticket, trained.row, gatherer->view.seats);
+	gatherer->round->own_windows = own.out = mem_alloc(course_merge_size(course));
+	course_gather_merge(course, parent->ticket, own.out);
+	for (; gathered && own.row < rows; own.row++, own.out += course->train.model.ctx + 1) {
+		const uint32_t seat = course_own_seat(parent->ticket, own.row, gatherer->view.seats);
 
 		gathered = step_inputs_gather(gatherer->chain->spec, gatherer->chain->blobs, gatherer->registry,
-			gatherer->view.run[seat].dataset, round_gather_row, &trained, gatherer->missing, gatherer->err);
+			gatherer->view.run[seat].dataset, round_gather_row, &own, gatherer->missing, gatherer->err);
 	}
 	return gathered;
 }
@@ -278,8 +289,7 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 	return !registry_round_view(gatherer.registry, &gatherer.view) ||
 		(round_gather_txs(&gatherer, block) &&
 			(!spec_merges(chain->spec, full->entry.height) ||
-				(round_gather_seats(&gatherer) &&
-					round_gather_trained(&gatherer, full->entry.parent))));
+				(round_gather_seats(&gatherer) && round_gather_own(&gatherer, full->entry.parent))));
 }
 
 /* --- on the worker --- */

@@ -452,9 +452,9 @@ class RoundAnswers(Answers):
         first = found.window(DISCLOSURE)[0] + 1 if kind == "challenge" else heights[0]
         return f"{first} {heights[-1]}"
 
-    def trained_seats(self, count):
+    def own_seats(self, count):
         spec = self.spec("rounds")
-        return " ".join(map(str, merge.trained_seats(spec, EXAMPLE_PARENT, int(count))))
+        return " ".join(map(str, merge.own_seats(spec, EXAMPLE_PARENT, int(count))))
 
     def merge_seats(self, variant):
         """What the seats of an example merge have: code and length, or what else they are."""
@@ -463,7 +463,7 @@ class RoundAnswers(Answers):
         return {
             "two": [(self.changed(codes[4], lift=1), 1), (bodies[0], 1)],
             "slow": [(self.changed(codes[4], lift=1), 4), (bodies[0], 1)],
-            "trained": [(codes[4], 4), empty, (codes[1], 1), (self.changed(codes[3], sign=-1), 3), (bodies[0], 1)],
+            "own": [(codes[4], 4), empty, (codes[1], 1), (self.changed(codes[3], sign=-1), 3), (bodies[0], 1)],
             "many": [(codes[4], 4), (codes[1], 1), (codes[3], 3), (codes[2], 2), (bodies[0], 1), (codes[4], 4)],
             "worse": [(self.changed(codes[4], sign=-1), 4), empty, (self.changed(codes[3], sign=-1), 4)],
             "together": [(self.changed(codes[4], sign=-1), 4), empty, (self.changed(codes[3], sign=-1), 4)],
@@ -487,7 +487,7 @@ class RoundAnswers(Answers):
             spec, ticket = copy.copy(self.spec("rounds")), EXAMPLE_PARENT
             spec.gate_ppm = self.GATES.get(variant, spec.gate_ppm)
             state = self.do_merge("")[0] if variant in ("two", "slow", "halved", "none") else (spec.theta, [0.0] * spec.model.n)
-            datasets = [spec.dataset(), spec.dataset()[:4096]] * 4 if variant == "trained" else None
+            datasets = [spec.dataset(), spec.dataset()[:4096]] * 4 if variant == "own" else None
             self.merged[variant] = merge.merge(spec, state, ticket, self.merge_seats(variant), datasets)
         return self.merged[variant]
 

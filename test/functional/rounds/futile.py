@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A merge that comes to nothing though its run is true: the next one is judged by what runs train on."""
+"""A merge that comes to nothing though its run is true: the next one is judged by own pages of what runs train on."""
 
 import sys
 
@@ -71,7 +71,7 @@ class Futile(Story):
 
 
 def futile():
-    """After a merge that came to nothing the next one is judged by windows of what runs train on, as the judge does it"""
+    """After a merge that came to nothing the next one is judged by own pages of what runs train on, as the judge does it"""
     story = Futile(built_in("regtest", **GATED))
     listener = Listener(story.chain, GATED)
     story.tell(SECOND_BASE + P, listener.hear)
@@ -79,10 +79,10 @@ def futile():
     told = rpc.getround(SECOND_BASE)
     tap.equal([f"{told[name]:.4f}" for name in ("loss_before", "loss_after")], [f"{loss:.4f}" for loss in chain.losses],
               "losses of the merge")
-    tap.equal([rpc.getround(base)["judged_by"] for base in (FIRST, SECOND_BASE)], ["reserved text", "training data"],
+    tap.equal([rpc.getround(base)["judged_by"] for base in (FIRST, SECOND_BASE)], ["reserved text", "own pages"],
               "what judges")
     curve = rpc.getcurve()
-    tap.equal([merge["judged_by"] for merge in curve["merges"][:2]], ["training data", "reserved text"], "the newest first")
+    tap.equal([merge["judged_by"] for merge in curve["merges"][:2]], ["own pages", "reserved text"], "the newest first")
     tap.equal([height for height, loss in zip(curve["height"], curve["loss"]) if loss is None], [SECOND_BASE + P],
               "a loss that stands beside no other")
     story.tell(SECOND_BASE + P + 1, listener.hear)

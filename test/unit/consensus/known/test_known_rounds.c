@@ -612,7 +612,7 @@ struct example_merge {
 	uint8_t *codes[SEATS];
 	size_t count;
 	uint32_t gate_ppm;
-	bool is_second, is_trained;
+	bool is_second, is_own;
 	struct state *after;
 	struct merge_outcome outcome;
 };
@@ -644,8 +644,8 @@ static void fill_seats(struct example_merge *m, const char *variant)
 		add_code(m, code[2], 2, 0, 1);
 		add_code(m, body[0], 1, 0, 1);
 		add_code(m, code[4], 4, 0, 1);
-	} else if (strcmp(variant, "trained") == 0) {
-		m->is_trained = true;
+	} else if (strcmp(variant, "own") == 0) {
+		m->is_own = true;
 		add_code(m, code[4], 4, 0, 1);
 		add_seat(m, MERGE_EMPTY);
 		add_code(m, code[1], 1, 0, 1);
@@ -696,16 +696,16 @@ static uint8_t *gather_benchmark(void)
 }
 
 /* Of eight seats, whose datasets are all of dataset 0 and its first 4096 bytes in turns. */
-static void gather_trained(uint8_t *out)
+static void gather_own(uint8_t *out)
 {
 	size_t size;
 	const uint8_t *corpus = course_training(spec_course(&spec), &size);
 	const struct course_data data[] = { course_data_in_memory(corpus, size), course_data_in_memory(corpus, 4096) };
 
 	for (uint32_t row = 0; row < COURSE_MERGE_ROWS * train()->bench_rows; row++) {
-		const uint32_t seat = course_trained_seat(example_ticket, row, 8);
+		const uint32_t seat = course_own_seat(example_ticket, row, 8);
 
-		assert_true(course_gather_trained(spec_course(&spec), example_ticket, row, &data[seat % 2],
+		assert_true(course_gather_own_row(spec_course(&spec), example_ticket, row, &data[seat % 2],
 			out + row * (train()->model.ctx + (size_t)1)));
 	}
 }
@@ -721,8 +721,8 @@ static void do_merge(struct example_merge *m, const char *variant)
 
 	*m = (struct example_merge){ 0 };
 	fill_seats(m, variant);
-	if (m->is_trained)
-		gather_trained(gathered);
+	if (m->is_own)
+		gather_own(gathered);
 	config.gate_ppm = m->gate_ppm;
 	gated = backend_new(backend_cpu(ENGINE_OPENBLAS), &config, 1);
 	before = m->is_second ? first_merge() : state_ref(initial);
@@ -794,14 +794,13 @@ static void answer_merge_state(const char *arguments, char *out)
 	merge_clear(&m);
 }
 
-static void answer_trained_seats(const char *arguments, char *out)
+static void answer_own_seats(const char *arguments, char *out)
 {
 	unsigned seats;
 
 	assert_int_equal(sscanf(arguments, "%u", &seats), 1);
 	for (uint32_t row = 0; row < COURSE_MERGE_ROWS * train()->bench_rows; row++)
-		out += sprintf(out, "%s%u", row > 0 ? " " : "",
-			(unsigned)course_trained_seat(example_ticket, row, seats));
+		out += sprintf(out, "%s%u", row > 0 ? " " : "", (unsigned)course_own_seat(example_ticket, row, seats));
 }
 
 /* An ordinary block after the first merge: dataset 0 in both slots, whose own pages are measured too. */
@@ -957,7 +956,7 @@ static const struct question questions[] = {
 	{ "merge", answer_merge, 10 },
 	{ "merge_losses", answer_merge_losses, 10 },
 	{ "merge_state", answer_merge_state, 10 },
-	{ "trained_seats", answer_trained_seats, 2 },
+	{ "own_seats", answer_own_seats, 2 },
 	{ "round_state", answer_round_state, 2 },
 	{ "run_pay", answer_run_pay, 9 },
 	{ "proof_worth", answer_proof_worth, 4 },
