@@ -377,7 +377,15 @@ Both nodes go on running, with their files in {self.root}; mining is switched of
 and end them with:
 
     {owner} stop
-    {miner} stop""")
+    {miner} stop
+
+{self.page()}""")
+
+    def page(self):
+        try:
+            return f"The miner's page, for a browser on this machine: {self.miner.call('getpageaddress')}"
+        except (Failure, OSError) as failure:
+            return f"The miner has no page: {failure}"
 
     def close(self, keep):
         nodes = [node for node in (self.miner, self.owner) if node]

@@ -161,8 +161,11 @@ def short_and_kept():
             tap.equal(len(pids), 2, "nodes that go on")
             commands = re.findall(r"^    (.*atelier-cli.*)$", done.stdout, re.M)
             tap.equal(len(commands), 8, "commands that are printed")
+            page = re.search(r"browser on this machine: (http://127\.0\.0\.1:\d+/#key=\w{64})\n$", done.stdout)
+            tap.true(page is not None, f"the page's address at the end: {done.stdout[-300:]}")
             # From another folder, as another terminal would.
             used = paste(commands[:-2], "/")
+            tap.true(page.group(1) in used, "the same address from the node")
             for text in ('"title": "GPL-3"', '"prompt": "The "', '"disclosures_until"'):
                 tap.true(text in used, used[-1500:])
             paste(commands[-2:], "/")
