@@ -15,7 +15,8 @@ class PyTorch:
     """The worker: a process that holds the model and does what it is told."""
 
     def __init__(self, start, threads):
-        environment = dict(os.environ)
+        # Threads that wait by spinning are in each other's way where a machine lends its cores by shares.
+        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
         for library in ("OMP", "OPENBLAS", "BLIS", "MKL"):
             environment[f"{library}_NUM_THREADS"] = str(threads)
         self.process = subprocess.Popen([sys.executable, WORKER, start, str(threads)], env=environment, text=True,
