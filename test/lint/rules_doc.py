@@ -1,5 +1,6 @@
-"""What doc/architecture.md and doc/economics.md say about the tree."""
+"""What doc/architecture.md and doc/economics.md say about the tree, and where links lead."""
 
+import glob
 import os
 import re
 
@@ -58,3 +59,30 @@ def check_attacks(tree):
             with open(tree.path(path), encoding="utf-8") as file:
                 if not re.search(rf"(?:void|def) {case}\(", file.read()):
                     yield Violation(place, (case,), f"{case} is not in {path}")
+
+
+LINK = re.compile(r"\]\(([\w./-]*)(?:#([\w-]+))?\)")
+HEADING = re.compile(r"^#+ +(.*)$", re.M)
+
+
+def anchors(text):
+    """Of its headings, as GitHub makes them."""
+    return {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in HEADING.findall(text)}
+
+
+@rule("links", ({
+    "README.md": "[a](doc/a.md) [b](doc/a.md#a-part)\n[c](doc/a.md#part)\n[d](doc/b.md) [e](https://example.org/b)\n",
+    "doc/a.md": "# A\n\n## A `part`\n\n[a](#a) [up](../README.md)\n[b](#b)\n",
+}, ["README.md:2: ", "README.md:3: ", "doc/a.md:6: "]))
+def check_links(tree):
+    """Files and headings that texts link to are there."""
+    texts = {}
+    for path in sorted(glob.glob(tree.path("*.md")) + glob.glob(tree.path("doc/*.md"))):
+        with open(path, encoding="utf-8") as file:
+            texts[path] = file.read()
+    for path, text in texts.items():
+        for match in LINK.finditer(text):
+            target = os.path.normpath(os.path.join(os.path.dirname(path), match[1])) if match[1] else path
+            if not os.path.exists(target) or (match[2] and target in texts and match[2] not in anchors(texts[target])):
+                place = f"{os.path.relpath(path, tree.path(''))}:{text.count(chr(10), 0, match.start()) + 1}"
+                yield Violation(place, (match[0][2:-1],), f"{match[0][2:-1]} is not there")
