@@ -103,10 +103,11 @@ static void credit_hold_payment(struct credit_held *held, const struct stored_pa
 	held->payments[held->count++] = *payment;
 }
 
-/* The order of an invoice's payments means nothing, so the last fills the gap. */
+/* The order of an invoice's payments means nothing, so the last fills the gap. What goes with its block came late:
+ * looked for from the end. */
 static void credit_drop_payment(struct credit_held *held, const struct stored_payment *payment)
 {
-	for (size_t i = 0; i < held->count; i++)
+	for (size_t i = held->count; i-- > 0;)
 		if (held->payments[i].output.index == payment->output.index &&
 			memcmp(held->payments[i].output.txid, payment->output.txid, 32) == 0) {
 			held->payments[i] = held->payments[--held->count];
@@ -240,7 +241,7 @@ static bool credit_on_record(void *visit_context, const uint8_t *key, size_t key
 
 	reader_init(&value_reader, value, value_size);
 	return (key_size > 0 && credit_read_record(credit, key, key_size, &value_reader)) ||
-		errmsg_set(err, "%s has a damaged record", credit->path);
+		errmsg_set(err, "Cannot read the database %s: Corruption: a damaged record", credit->path);
 }
 
 /* Payments anew, from the beginning: where they stood is nowhere on a chain that is here. */
@@ -266,9 +267,10 @@ static bool credit_read_all(struct credit *credit, struct errmsg *err)
 	uint8_t block_id[32];
 	enum db_result found;
 
-	if ((credit->db = db_open(credit->path, err)) == NULL ||
-		!db_each(credit->db, "", 0, credit_on_record, credit, err) ||
-		(found = stored_get_tip(credit->db, block_id, err)) == DB_FAILED)
+	/* The version first: what another one has written may look damaged. */
+	if ((credit->db = db_open_existing(credit->path, err)) == NULL ||
+		(found = stored_get_tip(credit->db, block_id, err)) == DB_FAILED ||
+		!db_each(credit->db, "", 0, credit_on_record, credit, err))
 		return false;
 	at = found == DB_FOUND ? chain_find(credit->chain, block_id) : NULL;
 	/* One that was refused since can be taken back as well: it was connected once. */
@@ -393,8 +395,11 @@ struct credit *credit_open(struct chain *chain, const char *folder, int64_t pric
 		&(struct chain_events){ .context = credit,
 			.connected = credit_on_connected,
 			.disconnected = credit_on_disconnected });
-	if (db_has_files(credit->path) && !credit_read_all(credit, &err) && credit->off.text[0] == '\0')
+	if (db_has_files(credit->path) && !credit_read_all(credit, &err) && credit->off.text[0] == '\0') {
+		if (db_is_damage(&err))
+			errmsg_wrap(&err, "Put a copy of it back, or move it away, and all credit is forgotten");
 		credit_end(credit, &err);
+	}
 	credit_tick(credit);
 	return credit;
 }

@@ -120,10 +120,11 @@ enum db_result stored_get_tip(struct db *db, uint8_t block_id[32], struct errmsg
 	buf_init(&tip_value);
 	found = db_get(db, &tip_key, 1, &tip_value, err);
 	reader_init(&tip_reader, tip_value.data, tip_value.size);
-	if (found == DB_FOUND &&
-		(reader_u8(&tip_reader) != STORED_VERSION || !reader_copy(&tip_reader, block_id, 32) ||
-			!reader_done(&tip_reader))) {
-		errmsg_set(err, "it is damaged, or another version's");
+	if (found == DB_FOUND && reader_u8(&tip_reader) != STORED_VERSION) {
+		errmsg_set(err, "another version of this program has written it");
+		found = DB_FAILED;
+	} else if (found == DB_FOUND && (!reader_copy(&tip_reader, block_id, 32) || !reader_done(&tip_reader))) {
+		errmsg_set(err, "Cannot read it: Corruption: a damaged record");
 		found = DB_FAILED;
 	}
 	buf_clear(&tip_value);

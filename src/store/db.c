@@ -2,6 +2,7 @@
 #include "store/db.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <leveldb/c.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,7 +87,7 @@ bool db_has_files(const char *path)
 {
 	DIR *db_folder = opendir(path);
 	struct dirent *db_item;
-	bool found = false;
+	bool found = db_folder == NULL && errno != ENOENT;
 
 	while (db_folder != NULL && !found && (db_item = readdir(db_folder)) != NULL) {
 		const char *extension = strrchr(db_item->d_name, '.');

@@ -47,7 +47,7 @@ struct db *db_open(const char *path, struct errmsg *err);
 struct db *db_open_existing(const char *path, struct errmsg *err);
 void db_close(struct db *db);
 /* Whether files of a database are in the folder, even if what names them (CURRENT) is lost: db_open would begin a new
- * one over them. */
+ * one over them. True where nobody can look, too. */
 bool db_has_files(const char *path);
 /* Whether an error of this module tells of files that are damaged or lost, not of a disk, a permission or a limit. */
 bool db_is_damage(const struct errmsg *err);

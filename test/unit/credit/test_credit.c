@@ -7,6 +7,7 @@
 
 #include "credit/credit.h"
 #include "faults.h"
+#include "store/db.h"
 #include "unit.h"
 #include "util/file.h"
 #include "util/mem.h"
@@ -426,6 +427,75 @@ static void test_full(void **state)
 	assert_account(world, "alice", 90, 100, 0);
 }
 
+/* The name of something in the database's folder, the caller's. */
+static char *in_folder(const struct world *world, const char *name)
+{
+	char *folder = path_join(world->folder, "credit"), *path = path_join(folder, name);
+
+	free(folder);
+	return path;
+}
+
+static void close_world(struct world *world)
+{
+	credit_close(world->credit);
+	world->credit = NULL;
+}
+
+static void assert_off(struct world *world, const char *why)
+{
+	world->credit = credit_open(&world->chain, world->folder, PRICE, CONFIRMATIONS);
+	assert_non_null(credit_off(world->credit));
+	assert_non_null(strstr(credit_off(world->credit), why));
+	close_world(world);
+}
+
+/* Over files that cannot be read no new ones are begun: put back, they have all that they had. */
+static void test_damaged(void **state)
+{
+	struct world *world = *state;
+	const uint8_t tip_key = 't', of_version_2[33] = { 2 };
+	char *current, *aside, *folder, *folder_aside;
+	struct db_batch *batch = db_batch_new();
+	struct errmsg err;
+	struct db *db;
+
+	invoice(world, "alice", alice_key);
+	reopen(world);
+	assert_true(credit_use(world->credit, "alice", 10, &err));
+	close_world(world);
+	current = in_folder(world, "CURRENT");
+	aside = path_join(world->folder, "aside");
+	assert_int_equal(rename(current, aside), 0);
+	assert_off(world, "Put a copy of it back");
+	assert_int_equal(rename(aside, current), 0);
+	folder = in_folder(world, "");
+	folder[strlen(folder) - 1] = '\0';
+	folder_aside = path_join(world->folder, "folder");
+	assert_int_equal(rename(folder, folder_aside), 0);
+	assert_true(file_write_atomic(folder, "", 0, 0600, &err));
+	assert_off(world, "Put a copy of it back");
+	assert_int_equal(unlink(folder), 0);
+	assert_int_equal(rename(folder_aside, folder), 0);
+	world->credit = credit_open(&world->chain, world->folder, PRICE, CONFIRMATIONS);
+	assert_null(credit_off(world->credit));
+	assert_account(world, "alice", -10, 0, 0);
+	close_world(world);
+	/* Records of another version may be no records to this one. */
+	db = db_open_existing(folder, &err);
+	assert_non_null(db);
+	db_batch_put(batch, &tip_key, 1, of_version_2, sizeof of_version_2);
+	db_batch_put(batch, "b", 1, "", 0);
+	assert_true(db_write(db, batch, true, &err));
+	db_batch_free(batch);
+	db_close(db);
+	assert_off(world, "another version of this program");
+	free(folder_aside);
+	free(folder);
+	free(aside);
+	free(current);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -437,6 +507,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_settlements, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_damaged, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
