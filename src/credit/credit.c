@@ -589,6 +589,11 @@ bool credit_add_invoice(struct credit *credit, const char *name, const uint8_t k
 	return true;
 }
 
+bool credit_knows(const struct credit *credit, const uint8_t key[32])
+{
+	return map_get(&credit->invoice_keys, key) != NULL;
+}
+
 const struct credit_invoice *credit_invoice_at(struct credit *credit, size_t number)
 {
 	credit_refresh(credit);

@@ -94,9 +94,11 @@ struct credit_invoice {
 	int64_t credited, pending; /* of what was paid to it, as in struct credit_account */
 };
 
-/* The key must be an address that nobody has been told. Synced. */
+/* The key must be an address that nobody has been told: none that credit_knows, at least. Synced. */
 bool credit_add_invoice(struct credit *credit, const char *name, const uint8_t key[32], int64_t amount, uint64_t time,
 	struct errmsg *err);
+/* Whether the key is an invoice's address. */
+bool credit_knows(const struct credit *credit, const uint8_t key[32]);
 /* By number, from 0, in the order in which they were made; NULL above. Borrowed as above. */
 const struct credit_invoice *credit_invoice_at(struct credit *credit, size_t number);
 

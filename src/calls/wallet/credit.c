@@ -48,6 +48,18 @@ static const struct rpc_arg createinvoice_args[] = {
 	{ 0 },
 };
 
+/* An address that is no invoice's. A wallet that was put back from an old copy begins again with those that it gave out
+ * since: whoever pays one of them pays his own invoice, and no other. */
+static bool credit_new_address(const struct credit *credit, struct wallet *wallet, uint8_t invoice_key[32],
+	struct errmsg *err)
+{
+	do
+		if (!wallet_new_address(wallet, ACCOUNT_RECEIVE, "invoice", invoice_key, err))
+			return false;
+	while (credit_knows(credit, invoice_key));
+	return true;
+}
+
 static enum rpc_outcome call_createinvoice(struct rpc_request *credit_request, void *context)
 {
 	const struct calls_parts *parts = context;
@@ -61,7 +73,7 @@ static enum rpc_outcome call_createinvoice(struct rpc_request *credit_request, v
 		(wallet = which_wallet(credit_request, parts->wallets)) == NULL)
 		return RPC_DONE;
 	/* The address first: one that was given out, and is no invoice's, harms nobody. */
-	if (!wallet_new_address(wallet, ACCOUNT_RECEIVE, "invoice", invoice_key, &err) ||
+	if (!credit_new_address(parts->credit, wallet, invoice_key, &err) ||
 		!credit_add_invoice(parts->credit, name, invoice_key, rpc_int(credit_request, "amount"),
 			(uint64_t)clock_wall(), &err))
 		return rpc_fail(credit_request, RPC_DATABASE_ERROR, "There is no invoice: %s", err.text);

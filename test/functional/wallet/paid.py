@@ -2,7 +2,9 @@
 """Paid use: invoices become credit, block by block and back; what is used is charged, and forgotten by no death."""
 
 import json
+import os
 import re
+import shutil
 import sys
 from decimal import Decimal
 
@@ -117,6 +119,22 @@ def nothing_is_forgotten():
         wait_until(lambda: sums(node) == coins("0.5", 1, 0), "payments are found again as blocks are")
 
 
+def an_old_wallet():
+    """A wallet that is put back from an old copy gives no address of an invoice out again"""
+    with seller() as node:
+        folder, copy = os.path.join(node.chaindir, "wallets", "shop"), os.path.join(node.root, "copy")
+        node.rpc.wallet("shop").createinvoice("alice")
+        node.stop()
+        shutil.copytree(folder, copy)
+        node.start()
+        given = [node.rpc.wallet("shop").createinvoice(key)["address"] for key in ("alice", "bob")]
+        node.kill()
+        shutil.rmtree(folder)
+        shutil.move(copy, folder)
+        node.start()
+        tap.true(node.rpc.wallet("shop").createinvoice("carol")["address"] not in given, "carol's is hers alone")
+
+
 def free_use():
     """Without a price nothing is charged; use is counted all the same"""
     with Node() as node:
@@ -163,4 +181,4 @@ def door_takes_payment():
         tap.equal(ask(key, 1).status, 402, "all is used")
 
 
-tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, free_use, door_takes_payment)
+tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, an_old_wallet, free_use, door_takes_payment)
