@@ -18,6 +18,8 @@
 #include "web/door/guests.h"
 #include "web/door/reply.h"
 
+#define DOOR_CREDIT_OFF "Nothing is sold now"
+
 /* One text of a request. The worker's while a turn is under way (work/text/writer.h), the loop's in between. */
 struct door_choice {
 	struct door_request *request;
@@ -49,7 +51,7 @@ struct door_request {
 	int64_t created;
 	const struct door_choice *first_done; /* whose model is told as that of all; NULL: none yet */
 	uint64_t promised;                    /* bytes of the key's budget */
-	bool is_left;
+	bool is_left, is_unpaid;              /* its charge could not be written down */
 };
 
 struct door {
@@ -259,13 +261,22 @@ static enum writer_status door_status(const struct door_request *request)
 	return WRITER_WRITTEN;
 }
 
-static json_t *door_failure(enum writer_status status, int *http_status)
+/* Why its texts are not handed out, or no more of them; NULL: they are. */
+static json_t *door_failure(const struct door_request *request, int *http_status)
 {
-	*http_status = status == WRITER_CLOSING ? 503 : 500;
-	return reply_error(*http_status,
-		status == WRITER_CLOSING ? "The node is shutting down" :
-					   "The model cannot go on with this text: its numbers are too large",
-		NULL, NULL);
+	const enum writer_status status = door_status(request);
+	const char *why = DOOR_CREDIT_OFF;
+
+	*http_status = 503;
+	if (status == WRITER_CLOSING) {
+		why = "The node is shutting down";
+	} else if (status != WRITER_WRITTEN) {
+		*http_status = 500;
+		why = "The model cannot go on with this text: its numbers are too large";
+	} else if (!request->is_unpaid) {
+		return NULL;
+	}
+	return reply_error(*http_status, why, NULL, NULL);
 }
 
 /* Clients look at the first choice of each piece: one without any comes to those alone who asked for it. */
@@ -273,10 +284,10 @@ static void door_end_stream(struct door_request *request)
 {
 	struct reply_head head = door_head(request);
 	int http_status;
-	json_t *object;
+	json_t *object = door_failure(request, &http_status);
 
-	if (door_status(request) != WRITER_WRITTEN) {
-		door_push(request, door_failure(door_status(request), &http_status));
+	if (object != NULL) {
+		door_push(request, object);
 		http_server_end(request->exchange);
 		return;
 	}
@@ -293,10 +304,9 @@ static void door_end_whole(struct door_request *request)
 {
 	struct reply_head head = door_head(request);
 	int http_status;
-	json_t *object;
+	json_t *object = door_failure(request, &http_status);
 
-	if (door_status(request) != WRITER_WRITTEN) {
-		object = door_failure(door_status(request), &http_status);
+	if (object != NULL) {
 		door_answer(request->exchange, http_status, object);
 		return;
 	}
@@ -327,7 +337,7 @@ static bool door_is_paid(const struct door_request *request)
 }
 
 /* Before the last of it is handed out: of what was streamed before that a killed process forgets the charge. */
-static void door_charge(const struct door_request *request)
+static void door_charge(struct door_request *request)
 {
 	struct door *door = request->door;
 	uint64_t prompt_bytes = 0, text_bytes = 0;
@@ -341,9 +351,10 @@ static void door_charge(const struct door_request *request)
 	door->prompt_bytes += prompt_bytes;
 	door->text_bytes += text_bytes;
 	apikeys_charge(door->apikeys, request->key_name, request->promised, prompt_bytes + text_bytes);
-	if (door_is_paid(request) &&
-		!credit_use(door->parts.credit, request->key_name, (uint32_t)(prompt_bytes + text_bytes), &err))
-		log_warn("A text was handed out that nobody pays: %s", err.text);
+	request->is_unpaid = door_is_paid(request) &&
+		!credit_use(door->parts.credit, request->key_name, (uint32_t)(prompt_bytes + text_bytes), &err);
+	if (request->is_unpaid)
+		log_warn("A text, or the end of one, is not handed out, as nobody can be charged: %s", err.text);
 }
 
 /* Nothing of it is begun any more. */
@@ -646,7 +657,7 @@ static bool door_take_payment(const struct door_request *request)
 		door_refuse_spent(request);
 		break;
 	case CREDIT_FAILED:
-		door_refuse(request->exchange, 503, "Nothing is sold now", NULL, NULL);
+		door_refuse(request->exchange, 503, DOOR_CREDIT_OFF, NULL, NULL);
 		break;
 	}
 	return false;

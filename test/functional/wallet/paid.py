@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Paid use: invoices become credit, block by block and back; what is used is charged, and forgotten by no death."""
 
+import errno
 import json
 import os
 import re
@@ -16,6 +17,8 @@ from framework.web import Page
 
 MATURITY = 10
 PRICE = Decimal("0.5")  # of 1,000 tokens
+LIBRARY = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
+WRITE = 1
 
 
 def seller(*options):
@@ -181,4 +184,30 @@ def door_takes_payment():
         tap.equal(ask(key, 1).status, 402, "all is used")
 
 
-tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, an_old_wallet, free_use, door_takes_payment)
+def nothing_is_given_away():
+    """A text whose charge cannot be written is not handed out; of a stream the end is not"""
+    if not os.path.exists(LIBRARY):
+        raise tap.Skip("faults.so has not been built")
+    with Node(f"-price={PRICE}", "-confirmations=1", start=False) as node:
+        page, faults = Page(node), os.path.join(node.root, "faults.txt")
+        node.environment = {"LD_PRELOAD": LIBRARY, "FAULTS": faults}
+        node.start()
+        node.rpc.createwallet("w", load_on_startup=True)
+        node.rpc.generatetoaddress(3, node.rpc.getnewaddress())
+        node.generate(MATURITY)
+        key = node.rpc.createapikey("alice")["key"]
+        node.rpc.sendtoaddress(node.rpc.createinvoice("alice")["address"], 1)
+        node.generate(1)
+        for stream in False, True:
+            with open(faults, "w", encoding="ascii") as file:
+                file.write(f"{WRITE} {errno.ENOSPC} 0 0 0 /credit/ {stream:d}\n")
+            answer = page.post("/v1/completions", {"model": "atelier-regtest", "prompt": "abcd", "max_tokens": 6, "stream": stream},
+                               Authorization=f"Bearer {key}")
+            tap.equal(answer.status, 200 if stream else 503, "status")
+            tap.true(b"Nothing is sold" in answer.body and b"[DONE]" not in answer.body, f"it says why: {answer.body}")
+            os.remove(faults)
+            node.restart()
+
+
+tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, an_old_wallet, free_use, door_takes_payment,
+         nothing_is_given_away)
