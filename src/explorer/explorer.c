@@ -169,28 +169,6 @@ static bool explorer_put_key(struct explorer *explorer, struct db_batch *batch, 
 	return true;
 }
 
-/* Adds the block to the index (sign 1), or takes it away again (-1), which leaves it at `at`. */
-static bool explorer_move(struct explorer *explorer, const struct index_entry *entry, const struct block *block,
-	int64_t sign, const struct index_entry *at, struct errmsg *err)
-{
-	struct db_batch *batch;
-	struct book book;
-	bool moved = true;
-
-	if (!book_gather(&book, explorer->chain, entry, block, err))
-		return false;
-	batch = db_batch_new();
-	for (size_t i = 0; moved && i < book.count;)
-		moved = explorer_put_key(explorer, batch, &book, &i, entry->height, sign, err);
-	explorer_put_tip(batch, at, explorer->ranked);
-	moved = moved && db_write(explorer->db, batch, false, err);
-	if (moved)
-		explorer->at = at;
-	db_batch_free(batch);
-	book_clear(&book);
-	return moved;
-}
-
 /* --- opening --- */
 
 static void explorer_end(struct explorer *explorer, const struct errmsg *why)
@@ -254,24 +232,47 @@ static bool explorer_read_tip(struct explorer *explorer, struct errmsg *err)
 	return found != DB_FAILED;
 }
 
+/* Adds the block to the index (sign 1), or takes it away again (-1), which leaves it at `at`. What cannot be read of
+ * the chain is no fault of the index, which stays as it is. */
+static void explorer_move(struct explorer *explorer, const struct index_entry *entry, const struct block *block,
+	int64_t sign, const struct index_entry *at)
+{
+	struct db_batch *batch;
+	struct errmsg err;
+	struct book book;
+	bool moved = true;
+
+	if (!book_gather(&book, explorer->chain, entry, block, &err)) {
+		explorer_end(explorer, &err);
+		return;
+	}
+	batch = db_batch_new();
+	for (size_t i = 0; moved && i < book.count;)
+		moved = explorer_put_key(explorer, batch, &book, &i, entry->height, sign, &err);
+	explorer_put_tip(batch, at, explorer->ranked);
+	moved = moved && db_write(explorer->db, batch, false, &err);
+	if (moved)
+		explorer->at = at;
+	else
+		explorer_fail(explorer, &err);
+	db_batch_free(batch);
+	book_clear(&book);
+}
+
 static void explorer_on_connected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct explorer *explorer = context;
-	struct errmsg err;
 
-	if (explorer->db != NULL && explorer->at == entry->parent &&
-		!explorer_move(explorer, entry, block, 1, entry, &err))
-		explorer_fail(explorer, &err);
+	if (explorer->db != NULL && explorer->at == entry->parent)
+		explorer_move(explorer, entry, block, 1, entry);
 }
 
 static void explorer_on_disconnected(void *context, const struct index_entry *entry, const struct block *block)
 {
 	struct explorer *explorer = context;
-	struct errmsg err;
 
-	if (explorer->db != NULL && explorer->at == entry &&
-		!explorer_move(explorer, entry, block, -1, entry->parent, &err))
-		explorer_fail(explorer, &err);
+	if (explorer->db != NULL && explorer->at == entry)
+		explorer_move(explorer, entry, block, -1, entry->parent);
 }
 
 struct explorer *explorer_open(struct chain *chain, const char *folder, bool anew)
@@ -311,18 +312,19 @@ void explorer_close(struct explorer *explorer)
 /* --- catching up --- */
 
 /* One block towards the tip. */
-static bool explorer_step(struct explorer *explorer, struct errmsg *err)
+static void explorer_step(struct explorer *explorer)
 {
 	const bool is_back = !chain_is_active(explorer->chain, explorer->at);
 	const struct index_entry *entry = is_back ? explorer->at : chain_at(explorer->chain, explorer->at->height + 1);
-	const struct block *block = chain_read_bare(explorer->chain, entry, err);
-	bool stepped;
+	struct errmsg err;
+	const struct block *block = chain_read_bare(explorer->chain, entry, &err);
 
-	if (block == NULL)
-		return false;
-	stepped = explorer_move(explorer, entry, block, is_back ? -1 : 1, is_back ? entry->parent : entry, err);
+	if (block == NULL) {
+		explorer_end(explorer, &err);
+		return;
+	}
+	explorer_move(explorer, entry, block, is_back ? -1 : 1, is_back ? entry->parent : entry);
 	block_unref(block);
-	return stepped;
 }
 
 static void explorer_tell(struct explorer *explorer)
@@ -342,11 +344,9 @@ static void explorer_tell(struct explorer *explorer)
 bool explorer_tick(struct explorer *explorer)
 {
 	const int64_t slice_end = clock_mono_ms() + EXPLORER_SLICE_MS;
-	struct errmsg err;
 
 	while (explorer->db != NULL && explorer->at != chain_tip(explorer->chain) && clock_mono_ms() < slice_end)
-		if (!explorer_step(explorer, &err))
-			explorer_fail(explorer, &err);
+		explorer_step(explorer);
 	if (explorer->db != NULL)
 		explorer_tell(explorer);
 	return explorer->db != NULL && explorer->at != chain_tip(explorer->chain);

@@ -4,7 +4,8 @@
  * It lies in a LevelDB of its own, `explorer/`, beside the chain's, and follows the chain's notices; what it is behind,
  * at the first start or after one with -explorer=0, it reads in slices, from the tick. All of it is derived: a block is
  * one batch, not synced, which a crash may take back; what is damaged is removed and made again; and where the disk
- * fails it is off until the next start, and nothing else is. Everything runs on the loop's thread.
+ * fails, or a block cannot be read, it is off until the next start, and nothing else is. Everything runs on the loop's
+ * thread.
  *
  *   t                                            u8 version, id of the block that it is level with, u32 of keys in rank
  *   k <key 32>                                   book_sums: i64 each

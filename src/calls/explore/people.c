@@ -17,6 +17,15 @@ static enum rpc_outcome people_refuse(struct rpc_request *people_request, const 
 		explorer == NULL ? "the node runs with -explorer=0" : explorer_off(explorer));
 }
 
+/* As it turned out now: unless it is off then, it is made anew. */
+static enum rpc_outcome people_fail(struct rpc_request *people_request, const struct explorer *explorer)
+{
+	if (explorer_off(explorer) != NULL)
+		return people_refuse(people_request, explorer);
+	return rpc_fail(people_request, RPC_DATABASE_ERROR,
+		"The explorer's index was damaged, and is made anew: ask again");
+}
+
 /* Of which block it is, and whether that is the tip. */
 static void people_show_at(json_t *shown, const struct calls_parts *parts)
 {
@@ -90,7 +99,7 @@ static enum rpc_outcome call_listcontributors(struct rpc_request *people_request
 	if (!explorer_each_key(parts->explorer, (size_t)rpc_int(people_request, "skip"),
 		    (size_t)rpc_int(people_request, "count"), people_on_key, &list)) {
 		json_decref(list.people);
-		return rpc_fail(people_request, RPC_DATABASE_ERROR, "The explorer's index cannot be read");
+		return people_fail(people_request, parts->explorer);
 	}
 	shown = json_object();
 	people_show_at(shown, parts);
@@ -163,7 +172,7 @@ static enum rpc_outcome call_getaddresshistory(struct rpc_request *people_reques
 		!explorer_each_tx(parts->explorer, key, (size_t)rpc_int(people_request, "skip"),
 			(size_t)rpc_int(people_request, "count"), people_on_tx, &list)) {
 		json_decref(list.people);
-		return rpc_fail(people_request, RPC_DATABASE_ERROR, "The explorer's index cannot be read");
+		return people_fail(people_request, parts->explorer);
 	}
 	shown = json_object();
 	json_object_set_new(shown, "address", show_address(chain_spec(parts->chain), key));

@@ -201,12 +201,36 @@ static void test_full_disk(void **state)
 	indexed_stop(&indexed);
 }
 
+/* Blocks that cannot be read are no damage of the index: it stays, and goes on when they can. */
+static void test_chain_unread(void **state)
+{
+	struct indexed indexed;
+	struct helper *h = &indexed.helper;
+
+	(void)state;
+	indexed_start(&indexed);
+	helper_mine(h, 3);
+	explorer_close(indexed.explorer);
+	helper_mine(h, 1);
+	faults_set(&(struct fault){ .calls = FAULT_READ, .error = EIO, .under = "/blocks/rev" });
+	indexed_open(&indexed, false);
+	faults_set(NULL);
+	assert_non_null(explorer_off(indexed.explorer));
+	assert_int_equal(explorer_at(indexed.explorer)->height, 3);
+	explorer_close(indexed.explorer);
+	indexed_open(&indexed, false);
+	catch_up(&indexed);
+	assert_int_equal(sums_of(&indexed, h->key).of[BOOK_BLOCKS], 4);
+	indexed_stop(&indexed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_on_and_off),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_full_disk),
+		cmocka_unit_test(test_chain_unread),
 	};
 
 	return cmocka_run_group_tests_name("explorer", tests, NULL, NULL);
