@@ -19,7 +19,7 @@
 #include "util/random.h"
 
 #define APIKEYS_PREFIX "atl-"
-enum { APIKEYS_MINUTE_MS = 60000 };
+enum { APIKEYS_MINUTE_MS = 60000, APIKEYS_WRITE_S = 5, APIKEYS_RETRY_S = 60 };
 
 struct apikeys_key {
 	char name[65];
@@ -73,14 +73,24 @@ static bool apikeys_write(struct apikeys *apikeys, struct errmsg *err)
 	return is_written;
 }
 
+static void apikeys_write_in(struct apikeys *apikeys, long seconds)
+{
+	const struct timeval soon = { .tv_sec = seconds };
+
+	if (!event_pending(apikeys->write, EV_TIMEOUT, NULL))
+		event_add(apikeys->write, &soon);
+}
+
 static void apikeys_on_write(evutil_socket_t fd, short what, void *arg)
 {
 	struct errmsg err;
 
 	(void)fd;
 	(void)what;
-	if (!apikeys_write(arg, &err))
-		log_warn("What API keys have used cannot be written: %s", err.text);
+	if (apikeys_write(arg, &err))
+		return;
+	log_warn("What API keys have used cannot be written: %s", err.text);
+	apikeys_write_in(arg, APIKEYS_RETRY_S);
 }
 
 static bool apikeys_read_key(const json_t *shown, struct apikeys_key *key)
@@ -200,15 +210,13 @@ void apikeys_promise(struct apikeys *apikeys, const char *name, uint64_t bytes)
 /* Another key may have the name by now, which was promised less. */
 void apikeys_charge(struct apikeys *apikeys, const char *name, uint64_t promised, uint64_t used)
 {
-	static const struct timeval soon = { .tv_sec = 5 };
 	struct apikeys_key *key = apikeys_find(apikeys, name);
 
 	if (key == NULL)
 		return;
 	key->promised -= promised < key->promised ? promised : key->promised;
 	key->used += used;
-	if (!event_pending(apikeys->write, EV_TIMEOUT, NULL))
-		event_add(apikeys->write, &soon);
+	apikeys_write_in(apikeys, APIKEYS_WRITE_S);
 }
 
 /* ---- Calls ---- */
@@ -293,8 +301,12 @@ static enum rpc_outcome call_revokeapikey(struct rpc_request *request, void *con
 	if (key == NULL)
 		return rpc_fail(request, RPC_INVALID_PARAMETER, "There is no key of this name");
 	*key = apikeys->keys[--apikeys->count];
-	if (!apikeys_write(apikeys, &err))
-		return rpc_fail(request, RPC_MISC_ERROR, "The key is revoked until this node ends: %s", err.text);
+	if (!apikeys_write(apikeys, &err)) {
+		apikeys_write_in(apikeys, APIKEYS_RETRY_S);
+		return rpc_fail(request, RPC_MISC_ERROR,
+			"The key is revoked, but is there again if this node ends before that can be written: %s",
+			err.text);
+	}
 	return rpc_reply(request, NULL);
 }
 

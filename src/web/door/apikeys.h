@@ -1,8 +1,8 @@
 /* Keys of the API: who may have texts written at /v1/, how many bytes, until when.
  *
  * As long as there is none, programs on this machine need none, and others get nothing. Keys are kept as hashes in a
- * file of mode 0600; what has been used of them is written some seconds later, and when the node ends. Calls of
- * JSON-RPC make, list and revoke them. */
+ * file of mode 0600; what has been used of them is written some seconds later, and when the node ends; what could not
+ * be written is tried again each minute. Calls of JSON-RPC make, list and revoke them. */
 #ifndef ATELIER_WEB_DOOR_APIKEYS_H
 #define ATELIER_WEB_DOOR_APIKEYS_H
 

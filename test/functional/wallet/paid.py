@@ -185,7 +185,7 @@ def door_takes_payment():
 
 
 def nothing_is_given_away():
-    """A text whose charge cannot be written is not handed out; of a stream the end is not"""
+    """A text whose charge cannot be written is not handed out, of a stream the end; and what was revoked stays so"""
     if not os.path.exists(LIBRARY):
         raise tap.Skip("faults.so has not been built")
     with Node(f"-price={PRICE}", "-confirmations=1", start=False) as node:
@@ -207,6 +207,13 @@ def nothing_is_given_away():
             tap.true(b"Nothing is sold" in answer.body and b"[DONE]" not in answer.body, f"it says why: {answer.body}")
             os.remove(faults)
             node.restart()
+        with open(faults, "w", encoding="ascii") as file:
+            file.write(f"{WRITE} {errno.ENOSPC} 0 0 0 /.api_keys 2\n")
+        with tap.raises(-1, "No space left"):
+            node.rpc.revokeapikey("alice")
+        with open(faults, "w", encoding="ascii"):
+            node.restart()
+        tap.equal(node.rpc.listapikeys(), [], "a key that was revoked on a full disk")
 
 
 tap.main(credit_follows_the_chain, use_is_charged, nothing_is_forgotten, an_old_wallet, free_use, door_takes_payment,
