@@ -24,7 +24,10 @@
 #include "util/mem.h"
 #include "util/size.h"
 
-enum { SERVER_AHEAD_MAX = 2 * HTTP_HEAD_MAX }; /* bytes read before they are asked for */
+enum {
+	SERVER_AHEAD_MAX = 2 * HTTP_HEAD_MAX, /* bytes read before they are asked for */
+	SERVER_BODY_PACE = 16 << 10,          /* bytes a second of a body, at least */
+};
 
 static const struct timeval server_refusal_delay = { 0, 250000 };
 static const struct timeval server_sent_delay = { 0, 100000 };
@@ -52,7 +55,7 @@ struct http_connection {
 	const struct http_endpoint *endpoint; /* whom it is for, from HTTP_STAGE_BODY on */
 	struct http_exchange *exchange;       /* in HTTP_STAGE_BUSY and HTTP_STAGE_STREAM */
 	struct visitor visitor;
-	struct http_connection *next, **link; /* the server's list, oldest first */
+	struct http_connection *next, **link; /* the server's list: whose last request, or who without one, is oldest */
 };
 
 /* It outlives whoever goes first. The endpoint holds it until it answers, whatever has become of the connection (NULL
@@ -75,6 +78,7 @@ struct http_server {
 	struct http_endpoint endpoints[HTTP_ENDPOINTS_MAX];
 	size_t endpoint_count;
 	const char *name, *fields, *only;
+	const char *(*put_refusal)(const char *target, int status, const char *text, struct buf *body);
 	int (*admits)(void *context, const struct http_request *request);
 	void *admits_context;
 	bool is_open;
@@ -95,13 +99,26 @@ static void server_set_stage(struct http_connection *connection, enum http_stage
 	event_active(connection->server->admit, EV_TIMEOUT, 0);
 }
 
-static void http_connection_free(struct http_connection *connection)
+static void server_put_last(struct http_connection *connection)
+{
+	connection->next = NULL;
+	connection->link = connection->server->last;
+	*connection->link = connection;
+	connection->server->last = &connection->next;
+}
+
+static void server_take_out(struct http_connection *connection)
 {
 	*connection->link = connection->next;
 	if (connection->next != NULL)
 		connection->next->link = connection->link;
 	else
 		connection->server->last = connection->link;
+}
+
+static void http_connection_free(struct http_connection *connection)
+{
+	server_take_out(connection);
 	connection->server->count--;
 	event_active(connection->server->admit, EV_TIMEOUT, 0);
 	if (connection->exchange != NULL)
@@ -117,11 +134,13 @@ static void http_connection_free(struct http_connection *connection)
 /* Who goes first when the places are taken: the oldest stranger; if there is none, the oldest who asks for nothing or
  * has most likely gone. Strangers fall in the order in which they came, so that one who knows the password always gets
  * in: he is the youngest, and has as many turns of the loop as there are places to show it. Whoever waits for an
- * answer never falls: an endpoint's work is not to be had for the asking by whoever comes next. `of`: somebody of his
- * group, or NULL for anybody. */
+ * answer never falls: an endpoint's work is not to be had for the asking by whoever comes next. Where everybody may
+ * ask, whose body is not whole yet does not wait for one: of such the oldest request goes, if nobody else does. Who
+ * sends his at once is the youngest, and has as many turns of the loop as there are such. `of`: somebody of his group,
+ * or NULL for anybody. */
 static struct http_connection *server_find_expendable(const struct http_server *server, const struct visitor *of)
 {
-	struct http_connection *idle_connection = NULL;
+	struct http_connection *idle_connection = NULL, *slow_connection = NULL;
 
 	for (struct http_connection *connection = server->connections; connection != NULL;
 		connection = connection->next) {
@@ -133,8 +152,10 @@ static struct http_connection *server_find_expendable(const struct http_server *
 			(connection->stage == HTTP_STAGE_HEAD || connection->stage == HTTP_STAGE_END ||
 				connection->finished))
 			idle_connection = connection;
+		if (slow_connection == NULL && server->is_open && connection->stage == HTTP_STAGE_BODY)
+			slow_connection = connection;
 	}
-	return idle_connection;
+	return idle_connection != NULL ? idle_connection : slow_connection;
 }
 
 /* Where everybody may ask, whoever is far away could take all places for long, by reading answers slowly: the oldest of
@@ -249,11 +270,20 @@ static void server_send_answer(struct http_connection *connection, int answer_st
 static void server_refuse_request(struct http_connection *connection, int refusal_status, const char *fields,
 	const char *refusal_text)
 {
+	const struct http_server *server = connection->server;
 	struct evbuffer *refusal = mem_check(evbuffer_new());
+	const char *refusal_type = "text/plain";
 	char refusal_fields[128];
+	struct buf words;
 
-	snprintf(refusal_fields, sizeof refusal_fields, "Content-Type: text/plain\r\n%s", fields);
-	evbuffer_add(refusal, refusal_text, strlen(refusal_text));
+	buf_init(&words);
+	if (server->put_refusal != NULL)
+		refusal_type = server->put_refusal(connection->head.target, refusal_status, refusal_text, &words);
+	else
+		buf_put_text(&words, refusal_text);
+	snprintf(refusal_fields, sizeof refusal_fields, "Content-Type: %s\r\n%s", refusal_type, fields);
+	evbuffer_add(refusal, words.data, words.size);
+	buf_clear(&words);
 	connection->head.keep_alive = false;
 	server_send_answer(connection, refusal_status, refusal_fields, refusal);
 	evbuffer_free(refusal);
@@ -531,6 +561,7 @@ static void server_read_body(struct http_connection *connection)
 	request.size = body_size;
 	request.body = body_size ? (const char *)evbuffer_pullup(request_bytes, (ev_ssize_t)body_size) : NULL;
 	/* However long the work takes. */
+	event_del(connection->deadline);
 	bufferevent_set_timeouts(connection->wire, NULL, &connection->server->timeout);
 	server_await_bytes(connection, 0);
 	server_set_stage(connection, HTTP_STAGE_BUSY);
@@ -569,6 +600,22 @@ static bool server_is_welcome(struct http_connection *connection)
 	return server_is_authorized(connection);
 }
 
+/* The body has its deadline as a whole, by its length, and may besides not stop on the way. */
+static void server_await_body(struct http_connection *connection)
+{
+	const struct timeval *timeout = &connection->server->timeout;
+	const struct timeval whole = { .tv_sec = timeout->tv_sec +
+			(time_t)(connection->head.length / SERVER_BODY_PACE) };
+
+	if (connection->head.expects)
+		evbuffer_add_printf(bufferevent_get_output(connection->wire), "HTTP/1.1 100 Continue\r\n\r\n");
+	event_add(connection->deadline, &whole);
+	bufferevent_set_timeouts(connection->wire, timeout, timeout);
+	server_await_bytes(connection, (size_t)connection->head.length);
+	server_set_stage(connection, HTTP_STAGE_BODY);
+	server_read_body(connection);
+}
+
 /* The head is whole: only now, and only for one who may call, the body is read. */
 static void server_take_head(struct http_connection *connection)
 {
@@ -579,6 +626,8 @@ static void server_take_head(struct http_connection *connection)
 	if (!server_is_welcome(connection))
 		return;
 	connection->trusted = true;
+	server_take_out(connection);
+	server_put_last(connection);
 	connection->endpoint = connection->path == NULL ?
 		NULL :
 		server_find_endpoint(connection->server, head->method, connection->path, allow, sizeof allow);
@@ -591,13 +640,7 @@ static void server_take_head(struct http_connection *connection)
 	} else if (head->length > connection->endpoint->body_max) {
 		server_refuse_request(connection, 413, "", "The request is too large\n");
 	} else {
-		if (head->expects)
-			evbuffer_add_printf(bufferevent_get_output(connection->wire), "HTTP/1.1 100 Continue\r\n\r\n");
-		event_del(connection->deadline);
-		bufferevent_set_timeouts(connection->wire, &connection->server->timeout, &connection->server->timeout);
-		server_await_bytes(connection, (size_t)head->length);
-		server_set_stage(connection, HTTP_STAGE_BODY);
-		server_read_body(connection);
+		server_await_body(connection);
 	}
 }
 
@@ -709,9 +752,7 @@ static void http_connection_new(struct http_server *server, evutil_socket_t fd, 
 	struct http_connection *connection = mem_calloc(1, sizeof *connection);
 
 	connection->server = server;
-	connection->link = server->last;
-	*connection->link = connection;
-	server->last = &connection->next;
+	server_put_last(connection);
 	server->count++;
 	connection->visitor = *visitor;
 	connection->wire = mem_check(bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE));
@@ -780,6 +821,7 @@ struct http_server *http_server_new(struct event_base *base, const struct http_s
 	server->name = config->name;
 	server->fields = config->fields;
 	server->only = config->only;
+	server->put_refusal = config->put_refusal;
 	server->is_open = config->is_open;
 	server->admits = config->admits;
 	server->admits_context = config->admits_context;

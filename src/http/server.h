@@ -8,9 +8,10 @@
  * Strangers can fill neither memory nor the log, nor take all descriptors. A bounded number of connections is held;
  * when all places are taken the oldest that has shown no credentials is closed for the next, or else the oldest without
  * a request; and where all wait for answers, nobody is let in until one has his. Who has not sent the head of a request
- * in time is hung up on. Where no credentials are asked for, who has sent one counts as known; but a group that is not
- * of this machine has at most HTTP_PER_GROUP places, among whom room is made as among all, and gives way to who is,
- * whatever it waits for.
+ * in time, or a body in a time that its length gives, is hung up on. Where no credentials are asked for, who has sent a
+ * head counts as known, and gives way as the last while his body is not whole; but a group that is not of this machine
+ * has at most HTTP_PER_GROUP places, among whom room is made as among all, and gives way to who is, whatever it waits
+ * for.
  *
  * Everything is on the loop's thread. */
 #ifndef ATELIER_HTTP_SERVER_H
@@ -72,6 +73,9 @@ struct http_server_config {
 	const struct http_endpoint *endpoints; /* at most HTTP_ENDPOINTS_MAX; copied */
 	size_t endpoint_count;
 	const char *only; /* what is said to who comes with a method that no endpoint has. Borrowed */
+	/* How a refusal is put to who asked for `target` (NULL: nobody knows), whose words are `text`, a line: appends
+	 * the body, and gives its type. NULL: the text is the body. */
+	const char *(*put_refusal)(const char *target, int status, const char *text, struct buf *body);
 };
 
 /* Listens. Fails if an address cannot be bound or the cookie cannot be written; NULL then. What the contexts point to

@@ -74,16 +74,21 @@ void answer_print(const json_t *result, struct buf *body)
 	buf_put_u8(body, '\n');
 }
 
-void answer_refuse(struct http_exchange *exchange, int status, const char *text)
+void answer_put_refusal(int status, const char *text, struct buf *body)
 {
-	struct http_answer answer = { .status = status, .type = ANSWER_JSON, .fields = "Cache-Control: no-store\r\n" };
 	json_t *error = json_object(), *shown = json_object();
 
 	json_object_set_new(error, "code", json_integer(status));
 	json_object_set_new(error, "message", json_text(text, strlen(text)));
 	json_object_set_new(shown, "error", error);
-	json_print(shown, 0, &answer.body);
-	buf_put_u8(&answer.body, '\n');
+	answer_print(shown, body);
 	json_decref(shown);
+}
+
+void answer_refuse(struct http_exchange *exchange, int status, const char *text)
+{
+	struct http_answer answer = { .status = status, .type = ANSWER_JSON, .fields = "Cache-Control: no-store\r\n" };
+
+	answer_put_refusal(status, text, &answer.body);
 	http_server_answer(exchange, &answer);
 }

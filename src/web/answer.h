@@ -17,7 +17,8 @@ void answer_give(struct http_exchange *exchange, const char *known, const char *
 void answer_print(const json_t *result, struct buf *body);
 void answer_error(struct http_exchange *exchange, const json_t *error);
 
-/* {"error": {"code": status, "message": text}} */
+/* {"error": {"code": status, "message": text}}, as an answer, and as the body of one. */
 void answer_refuse(struct http_exchange *exchange, int status, const char *text);
+void answer_put_refusal(int status, const char *text, struct buf *body);
 
 #endif

@@ -14,6 +14,7 @@
 #include "util/mem.h"
 #include "util/warning.h"
 #include "web/actions.h"
+#include "web/answer.h"
 #include "web/api.h"
 #include "web/door/door.h"
 #include "web/events.h"
@@ -48,7 +49,29 @@ static int web_admits(void *context, const struct http_request *request)
 
 	if (refusal_status != 0 || strcmp(request->head->method, "POST") != 0)
 		return refusal_status;
-	return actions_judge(web->actions, request);
+	refusal_status = actions_judge(web->actions, request);
+	return refusal_status == 0 && door_has_path(request->path) ? door_judge(web->door, request) : refusal_status;
+}
+
+/* As JSON where all else is: at the door in OpenAI's form, for clients that look for nothing else. */
+static const char *web_put_refusal(const char *target, int refusal_status, const char *words, struct buf *body)
+{
+	char line[128];
+
+	if (target == NULL || !(api_has_path(target) || door_has_path(target))) {
+		buf_put_text(body, words);
+		return "text/plain";
+	}
+	snprintf(line, sizeof line, "%.*s", (int)strcspn(words, "\n"), words);
+	if (refusal_status == 415)
+		snprintf(line, sizeof line, "Content-Type must be " ANSWER_JSON);
+	if (refusal_status == 401)
+		snprintf(line, sizeof line, "The page's key is needed (X-Atelier-Key)");
+	if (door_has_path(target))
+		door_put_refusal(refusal_status, line, body);
+	else
+		answer_put_refusal(refusal_status, line, body);
+	return ANSWER_JSON;
 }
 
 static void web_on_changed(void *context)
@@ -81,6 +104,7 @@ static bool web_serve(struct web *web, struct event_base *base, struct errmsg *e
 		.endpoints = endpoints,
 		.endpoint_count = sizeof endpoints / sizeof endpoints[0],
 		.only = "Only GET, HEAD and POST are taken here, each at its own paths\n",
+		.put_refusal = web_put_refusal,
 	};
 
 	web->server = http_server_new(base, &config, err);

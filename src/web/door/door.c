@@ -663,21 +663,37 @@ static bool door_take_payment(const struct door_request *request)
 	return false;
 }
 
+static const char door_stranger[] = "Incorrect API key, or none where one is needed",
+		  door_stranger_code[] = "invalid_api_key";
+
 static void door_refuse_stranger(struct http_exchange *exchange)
 {
-	door_refuse(exchange, 401, "Incorrect API key, or none where one is needed", NULL, "invalid_api_key");
+	door_refuse(exchange, 401, door_stranger, NULL, door_stranger_code);
 }
 
-/* Whether he may ask at all; else he has been answered. */
-static bool door_knows(struct door *door, const struct http_request *http, struct http_exchange *exchange)
+static bool door_knows(struct door *door, const struct http_request *http)
 {
 	char name[65];
 
-	if (apikeys_judge(door->apikeys, http->head->fields[HTTP_AUTHORIZATION], http->from->is_local, 0, name) ==
-		APIKEYS_OK)
-		return true;
-	door_refuse_stranger(exchange);
-	return false;
+	return apikeys_judge(door->apikeys, http->head->fields[HTTP_AUTHORIZATION], http->from->is_local, 0, name) ==
+		APIKEYS_OK;
+}
+
+int door_judge(struct door *door, const struct http_request *http)
+{
+	if (door_knows(door, http))
+		return 0;
+	door->refused++;
+	return 401;
+}
+
+void door_put_refusal(int status, const char *text, struct buf *body)
+{
+	json_t *shown = status == 401 ? reply_error(status, door_stranger, NULL, door_stranger_code) :
+					reply_error(status, text, NULL, NULL);
+
+	answer_print(shown, body);
+	json_decref(shown);
 }
 
 /* True: it is let in. Else it has been answered. */
@@ -710,15 +726,9 @@ static bool door_let_in(struct door_request *request, const struct http_request 
 
 static void door_write(struct door *door, const struct http_request *http, bool is_chat, struct http_exchange *exchange)
 {
-	struct door_request *request;
+	struct door_request *request = mem_calloc(1, sizeof *request);
 	struct asked_error error;
 
-	/* Reading half a megabyte of JSON is work, which the loop does for nobody who has no key. */
-	if (!door_knows(door, http, exchange)) {
-		door->refused++;
-		return;
-	}
-	request = mem_calloc(1, sizeof *request);
 	request->door = door;
 	request->exchange = exchange;
 	if (!asked_read(&request->asked, is_chat, http->body, http->size, &error)) {
@@ -737,8 +747,10 @@ static void door_show_models(struct door *door, const struct http_request *http,
 	const char *asked_name = http->path + strlen("/v1/models");
 	json_t *model;
 
-	if (!door_knows(door, http, exchange))
+	if (!door_knows(door, http)) {
+		door_refuse_stranger(exchange);
 		return;
+	}
 	model = reply_model(door->model, chain_at(door->parts.chain, 0)->header.time);
 	if (asked_name[0] == '\0') {
 		door_answer(exchange, 200, json_pack("{s:s,s:[o]}", "object", "list", "data", model));

@@ -29,6 +29,12 @@ void door_begin(struct door *door, const struct calls_parts *parts);
 void door_close(struct door *door);
 void door_free(struct door *door);
 
+/* 0, or the status to refuse a POST with by its head alone: 401 for who may not have texts, so that no body of his is
+ * waited for or read. */
+int door_judge(struct door *door, const struct http_request *request);
+/* What was refused by its head, as clients read it. */
+void door_put_refusal(int status, const char *text, struct buf *body);
+
 /* An endpoint of each method; its context is the door. */
 bool door_has_path(const char *path);
 void door_handle(void *context, const struct http_request *request, struct http_exchange *exchange);

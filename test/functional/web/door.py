@@ -3,6 +3,7 @@
 
 import json
 import os
+import socket
 import stat
 import sys
 import threading
@@ -136,7 +137,12 @@ def keys():
         for wrong in (None, key[:-1], key + "0", ""):
             tap.equal(refused(page, TEXTS, 401, key=wrong, **small), ("authentication_error", None, "invalid_api_key"), "no key")
         tap.equal(page.ask("/v1/models").status, 401, "models without a key")
-        refused(page, TEXTS, 401, max_tokens=0)  # what a stranger asks for is not even read
+        # What a stranger asks for is not waited for.
+        with socket.create_connection(("127.0.0.1", page.port), PATIENCE) as stranger:
+            stranger.sendall(f"POST {TEXTS} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+                             "Content-Length: 10\r\n\r\n".encode())
+            answer = b"".join(iter(lambda: stranger.recv(65536), b"")).partition(b"\r\n\r\n")
+        tap.equal((answer[0][:12], json.loads(answer[2])["error"]["code"]), (b"HTTP/1.1 401", "invalid_api_key"), "by his head")
         tap.equal(refused(page, TEXTS, 429, key=key, prompt="abcd", max_tokens=27)[2], "insufficient_quota", "more than the budget")
         ask(page, TEXTS, key=key, **small)
         ask(page, TEXTS, key=key, **small)
@@ -190,9 +196,19 @@ def refusals():
         json_type = {"Content-Type": "application/json"}
         tap.equal(page.ask(TEXTS, "POST", "[]", json_type).status, 400, "no object")
         tap.equal(page.ask(TEXTS, "POST", "{", json_type).status, 400, "no JSON")
-        tap.equal(page.ask(TEXTS, "POST", "{}", {"Content-Type": "text/plain"}).status, 415, "another type")
-        tap.equal(page.ask(TEXTS, "POST", "{}", json_type | {"Origin": "http://elsewhere"}).status, 403, "another page")
-        tap.equal(page.ask(TEXTS, "POST", "x" * (513 << 10), json_type).status, 413, "a long body")
+        # Clients look for an error's words in JSON alone, whoever refuses.
+        for method, body, headers, status in (("POST", "{}", {"Content-Type": "text/plain"}, 415),
+                                              ("POST", "{}", json_type | {"Origin": "http://elsewhere"}, 403),
+                                              ("POST", "{}", json_type | {"Host": "elsewhere"}, 421),
+                                              ("POST", "x" * (513 << 10), json_type, 413),
+                                              ("POST", "{}", json_type | {"Expect": "much"}, 417),
+                                              ("POST", iter([b"{}"]), json_type, 411),
+                                              ("GET", None, {"X": "x" * 9000}, 431), ("PUT", "{}", json_type, 405)):
+            answer = page.ask(TEXTS, method, body, headers)
+            tap.equal((answer.status, answer.headers["Content-Type"]), (status, "application/json"), f"{method} with {headers}")
+            error = answer.json()["error"]
+            tap.equal((sorted(error), error["type"]), (["code", "message", "param", "type"], "invalid_request_error"), "its error")
+            tap.true(error["message"].strip() == error["message"] != "", f"its words: {error}")
         tap.equal((page.ask(TEXTS).status, page.ask("/v1/none").status), (405, 404), "other paths")
     node.stop()
 

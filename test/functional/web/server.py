@@ -199,7 +199,10 @@ def actions():
                                 ({"Content-Type": "application/json", "Origin": f"http://{page.host}"}, 200),
                                 ({"Content-Type": "application/json", "Origin": "https://evil.example"}, 403),
                                 ({"Content-Type": "application/json", "Host": "evil.example"}, 421)):
-            tap.equal(page.ask("/api/generate", "POST", body, headers).status, status, f"status with {headers}")
+            answer = page.ask("/api/generate", "POST", body, headers)
+            tap.equal(answer.status, status, f"status with {headers}")
+            if status != 200:
+                tap.equal((answer.json()["error"]["code"], "message" in answer.json()["error"]), (status, True), "the error")
         tap.equal(page.ask("/api/generate", "POST", b"{", {"Content-Type": "application/json"}).status, 400, "no JSON")
         tap.equal(page.ask("/api/generate").status, 405, "a GET of it")
 

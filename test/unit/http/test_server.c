@@ -544,6 +544,123 @@ static void test_far_groups(void **state)
 	}
 }
 
+/* A server that asks nobody for credentials, with few places, in the place of the one that is there. */
+static void open_for_all(struct place *f, size_t places, unsigned timeout)
+{
+	static const char *const loopback[] = { "127.0.0.1" };
+	const struct http_server_config config = {
+		.name = "Test",
+		.binds = loopback,
+		.bind_count = 1,
+		.port = f->port,
+		.is_open = true,
+		.connections = places,
+		.timeout = timeout,
+		.endpoints = &f->endpoint,
+		.endpoint_count = 1,
+	};
+
+	http_server_free(f->server);
+	f->server = http_server_new(f->base, &config, NULL);
+	assert_non_null(f->server);
+}
+
+/* Who has sent half a body gives way to who comes, the oldest request first, and may send the rest till then. */
+static void test_half_bodies(void **state)
+{
+	enum { PLACES = 4 };
+	static const char half[] = "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nbo";
+	struct place *f = *state;
+	int fds[PLACES], others[2];
+
+	open_for_all(f, PLACES, 0);
+	fds[0] = raw_connect(f, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nfull");
+	raw_expect(f, fds[0], "/ full");
+	/* The oldest connection has the youngest request. */
+	for (int i = 1; i < PLACES + 1; i++) {
+		if (i < PLACES)
+			fds[i] = raw_connect(f, half);
+		else
+			raw_send(fds[0], half);
+		for (int turn = 0; turn < 20; turn++)
+			event_base_loop(f->base, EVLOOP_NONBLOCK);
+	}
+	for (int i = 0; i < 2; i++) {
+		others[i] = raw_connect(f, "POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nnext");
+		raw_expect(f, others[i], "/ next");
+		raw_expect(f, fds[1], NULL);
+	}
+	for (int i = 2; i < PLACES + 1; i++) {
+		raw_send(fds[i % PLACES], "dy");
+		raw_expect(f, fds[i % PLACES], "/ body");
+	}
+	for (int i = 0; i < PLACES; i++)
+		close(fds[i]);
+	close(others[0]);
+	close(others[1]);
+}
+
+/* A body that comes a byte now and then is hung up on, as a head is. */
+static void test_slow_body(void **state)
+{
+	struct place *f = *state;
+	int slow, sent = 0;
+	char byte;
+
+	open_for_all(f, 0, 1);
+	slow = raw_connect(f, "POST / HTTP/1.1\r\nContent-Length: 100\r\n\r\n");
+	for (; sent < 99 && recv(slow, &byte, 1, MSG_DONTWAIT) != 0; sent++) {
+		event_base_loop(f->base, EVLOOP_NONBLOCK);
+		send(slow, "x", 1, MSG_NOSIGNAL);
+		usleep(100000);
+	}
+	assert_true(sent < 99);
+	close(slow);
+}
+
+static const char *put_refusal(const char *target, int status, const char *text, struct buf *body)
+{
+	char words[200];
+
+	snprintf(words, sizeof words, "<%s %d %s>", target != NULL ? target : "?", status, text);
+	buf_put_text(body, words);
+	return "text/x";
+}
+
+/* Refusals are put as the owner wants, to who has said what he asks for. */
+static void test_refusals(void **state)
+{
+	static const char *const loopback[] = { "127.0.0.1" };
+	struct place *f = *state;
+	const struct http_server_config config = {
+		.name = "Test",
+		.binds = loopback,
+		.bind_count = 1,
+		.port = f->port,
+		.is_open = true,
+		.endpoints = &f->endpoint,
+		.endpoint_count = 1,
+		.only = "not so\n",
+		.put_refusal = put_refusal,
+	};
+	static const char *const asked[][2] = {
+		{ "GET /b?c HTTP/1.1\r\n\r\n",
+			"Type: text/x\r\nAllow: POST\r\nContent-Length: 18\r\n\r\n</b?c 405 not so\n>" },
+		{ "POST /b HTTP/1.1\r\n\r\n", "</b 404 Not found\n>" },
+		{ "POST / HTTP/1.1\r\nExpect: x\r\n\r\n", "</ 417 Bad request\n>" },
+		{ "x\r\n\r\n", "<? 400 Bad request\n>" },
+	};
+
+	http_server_free(f->server);
+	f->server = http_server_new(f->base, &config, NULL);
+	for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+		int fd = raw_connect(f, asked[i][0]);
+
+		raw_expect(f, fd, asked[i][1]);
+		close(fd);
+	}
+}
+
 static void test_endpoints(void **state)
 {
 	static const char *const loopback[] = { "127.0.0.1" };
@@ -677,6 +794,9 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_stream_unheard, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_endpoints, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_far_groups, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_bodies, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_slow_body, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_free_while_waiting, setup, teardown),
 		cmocka_unit_test(test_unreachable),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
