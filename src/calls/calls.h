@@ -37,6 +37,11 @@ struct calls_parts {
 	struct prober *prober;
 	struct past *past; /* the calls' own (calls/explore/past.h): NULL before calls_new */
 	struct writer *writer;
+	struct {
+		/* Whether there is a key of this name, as far as this node asks customers for keys. */
+		bool (*has)(void *context, const char *name);
+		void *context;
+	} keys;
 	/* Asks for a key to be paid where no address was given; false with the error set if there is none to be had. */
 	bool (*new_key)(void *context, uint8_t key[32], struct errmsg *err);
 	void *new_key_context;

@@ -551,6 +551,7 @@ static void node_add_calls(struct node *node)
 		.runner = node->runner,
 		.prober = node->prober,
 		.writer = node->writer,
+		.keys = { .has = web_has_key, .context = node->web },
 		.new_key = node_mining_key,
 		.new_key_context = node,
 	};

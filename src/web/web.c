@@ -198,10 +198,17 @@ static bool web_open_door(struct web *web, struct event_base *base, struct rpc_t
 {
 	char *keys_path = path_join(web->settings->datadir.data, ".api_keys");
 
-	web->apikeys = apikeys_new(base, table, keys_path, err);
+	web->apikeys = apikeys_new(base, table, keys_path, web->settings->price > 0, err);
 	web->door = door_new(base, table, web->apikeys);
 	free(keys_path);
 	return web->apikeys != NULL;
+}
+
+bool web_has_key(void *context, const char *name)
+{
+	const struct web *web = context;
+
+	return web->apikeys == NULL || apikeys_has(web->apikeys, name);
 }
 
 struct web *web_open(struct event_base *base, const struct settings *settings, struct rpc_table *table,

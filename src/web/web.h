@@ -29,6 +29,9 @@ struct web *web_open(struct event_base *base, const struct settings *settings, s
 void web_begin(struct web *web, struct chain *chain, const struct runner *runner, struct writer *writer,
 	struct credit *credit);
 
+/* Whether a key of the API has this name, or there is no door that would ask for one; context: the web. */
+bool web_has_key(void *context, const char *name);
+
 /* The loop will not run any more: before the parts that answer calls are closed. Then the end. NULL allowed for both.
  */
 void web_close(struct web *web);

@@ -55,7 +55,7 @@ function how_to_ask() {
 	return [
 		h("p.note", "Programs that speak OpenAI's API find the model at ", h("span.mono", `${location.origin}/v1`),
 			", completions and chats, whole or in pieces. Once ", h("span.mono", "atelier-cli createapikey"),
-			" has made a key, they need one."),
+			" has made a key, or where texts have a price, they need one."),
 		h("pre.code", { tabindex: 0 }, commands.join("\n")),
 	];
 }

@@ -69,8 +69,12 @@ static enum rpc_outcome call_createinvoice(struct rpc_request *credit_request, v
 	uint8_t invoice_key[32];
 	size_t invoice_number = 0;
 
-	if (!credit_begin(credit_request, parts->credit, name) ||
-		(wallet = which_wallet(credit_request, parts->wallets)) == NULL)
+	if (!credit_begin(credit_request, parts->credit, name))
+		return RPC_DONE;
+	if (!parts->keys.has(parts->keys.context, name))
+		return rpc_fail(credit_request, RPC_INVALID_PARAMETER,
+			"There is no key of this name (createapikey makes one): nobody could use what is paid");
+	if ((wallet = which_wallet(credit_request, parts->wallets)) == NULL)
 		return RPC_DONE;
 	/* The address first: one that was given out, and is no invoice's, harms nobody. */
 	if (!credit_new_address(parts->credit, wallet, invoice_key, &err) ||
@@ -203,7 +207,8 @@ static const struct rpc_method credit_methods[] = {
 	{ "createinvoice", "Paid use", call_createinvoice, createinvoice_args,
 		"Gives an address of a loaded wallet that is a key's alone: whatever anybody pays there is the key's "
 		"credit when it is -confirmations blocks deep. If its block is taken back, so is the credit, until "
-		"another block has the payment. Coins of a miner's reward that are paid there directly do not count.",
+		"another block has the payment. Coins of a miner's reward that are paid there directly do not count. "
+		"Where the node serves texts (-web), the key must be there before.",
 		"{" CREDIT_INVOICE_RESULT, "\"alice\" 0.5", 0 },
 	{ "listinvoices", "Paid use", call_listinvoices, listinvoices_args, "Lists invoices, the newest first.",
 		"[{" CREDIT_INVOICE_RESULT "]", "\"alice\"", 0 },

@@ -35,6 +35,7 @@ struct apikeys {
 	char *path;
 	struct apikeys_key *keys;
 	size_t count;
+	bool is_selling;     /* whoever is on this machine needs one, too */
 	struct event *write; /* due once something was used */
 };
 
@@ -152,6 +153,11 @@ static struct apikeys_key *apikeys_find(const struct apikeys *apikeys, const cha
 	return NULL;
 }
 
+bool apikeys_has(const struct apikeys *apikeys, const char *name)
+{
+	return apikeys_find(apikeys, name) != NULL;
+}
+
 /* A minute's requests may come at once, and then one by one at the key's pace. */
 static bool apikeys_keep_pace(struct apikeys_key *key)
 {
@@ -185,7 +191,7 @@ enum apikeys_verdict apikeys_judge(struct apikeys *apikeys, const char *authoriz
 
 	name[0] = '\0';
 	if (apikeys->count == 0)
-		return is_local ? APIKEYS_OK : APIKEYS_WRONG;
+		return is_local && !apikeys->is_selling ? APIKEYS_OK : APIKEYS_WRONG;
 	if (authorization == NULL || strncasecmp(authorization, "Bearer ", 7) != 0)
 		return APIKEYS_WRONG;
 	/* What is compared are hashes: how long that takes tells nobody a key. */
@@ -319,14 +325,17 @@ static const struct rpc_method apikeys_methods[] = {
 	{ "listapikeys", "Control", call_listapikeys, NULL, "Lists the keys of the API, without the keys themselves.",
 		"[{\"name\": \"text\", \"expires\": n, \"budget\": n, \"used\": n, \"rate\": n}, ...]", "", RPC_EARLY },
 	{ "revokeapikey", "Control", call_revokeapikey, revokeapikey_args,
-		"Makes a key worthless. When the last one is gone, programs on this machine need none again.", NULL,
-		"\"friend\"", RPC_EARLY },
+		"Makes a key worthless. When the last one is gone, programs on this machine need none again, unless "
+		"texts are sold (-price).",
+		NULL, "\"friend\"", RPC_EARLY },
 };
 
-struct apikeys *apikeys_new(struct event_base *base, struct rpc_table *table, const char *path, struct errmsg *err)
+struct apikeys *apikeys_new(struct event_base *base, struct rpc_table *table, const char *path, bool is_selling,
+	struct errmsg *err)
 {
 	struct apikeys *apikeys = mem_calloc(1, sizeof *apikeys);
 
+	apikeys->is_selling = is_selling;
 	apikeys->path = mem_strdup(path);
 	apikeys->keys = mem_calloc(APIKEYS_MAX, sizeof *apikeys->keys);
 	apikeys->write = mem_check(evtimer_new(base, apikeys_on_write, apikeys));

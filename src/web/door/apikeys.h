@@ -1,8 +1,8 @@
 /* Keys of the API: who may have texts written at /v1/, how many bytes, until when.
  *
- * As long as there is none, programs on this machine need none, and others get nothing. Keys are kept as hashes in a
- * file of mode 0600; what has been used of them is written some seconds later, and when the node ends; what could not
- * be written is tried again each minute. Calls of JSON-RPC make, list and revoke them. */
+ * As long as there is none, and nothing is sold, programs on this machine need none, and others get nothing. Keys are
+ * kept as hashes in a file of mode 0600; what has been used of them is written some seconds later, and when the node
+ * ends; what could not be written is tried again each minute. Calls of JSON-RPC make, list and revoke them. */
 #ifndef ATELIER_WEB_DOOR_APIKEYS_H
 #define ATELIER_WEB_DOOR_APIKEYS_H
 
@@ -14,9 +14,13 @@ enum { APIKEYS_MAX = 1000 };
 struct apikeys;
 struct event_base;
 
-/* Reads the file, if there is one, and adds the calls. NULL with the error set if it is damaged. */
-struct apikeys *apikeys_new(struct event_base *base, struct rpc_table *table, const char *path, struct errmsg *err);
+/* Reads the file, if there is one, and adds the calls. NULL with the error set if it is damaged. is_selling: everybody
+ * needs a key, whether there is one or not. */
+struct apikeys *apikeys_new(struct event_base *base, struct rpc_table *table, const char *path, bool is_selling,
+	struct errmsg *err);
 void apikeys_free(struct apikeys *apikeys); /* writes it; NULL is allowed */
+
+bool apikeys_has(const struct apikeys *apikeys, const char *name); /* whether there is one of this name */
 
 /* What a request may. */
 enum apikeys_verdict {

@@ -330,10 +330,9 @@ static void door_end_unheard(struct door_request *request)
 		door_refuse(request->exchange, 503, "Gone", NULL, NULL);
 }
 
-/* Who needs no key is on this machine, and pays nothing. */
 static bool door_is_paid(const struct door_request *request)
 {
-	return credit_price(request->door->parts.credit) > 0 && request->key_name[0] != '\0';
+	return credit_price(request->door->parts.credit) > 0;
 }
 
 /* Before the last of it is handed out: of what was streamed before that a killed process forgets the charge. */

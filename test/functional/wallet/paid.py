@@ -146,7 +146,7 @@ def free_use():
 
 
 def door_takes_payment():
-    """A key's texts are charged, refused with 402 beyond its credit, and free where no key is needed"""
+    """A key's texts are charged, refused with 402 beyond its credit; without a key nothing is sold, nor paid for one that is not there"""
     with Node(f"-price={PRICE}", "-confirmations=1", start=False) as node:
         page = Page(node)
         node.start()
@@ -159,8 +159,12 @@ def door_takes_payment():
         node.rpc.createwallet("w")
         node.rpc.generatetoaddress(3, node.rpc.getnewaddress())
         node.generate(MATURITY)
-        tap.equal(ask(None, 6).status, 200, "nobody has made a key")
+        tap.equal((ask(None, 6).status, page.ask("/v1/models").status), (401, 401), "what is sold needs a key, before there is one")
+        with tap.raises(-8, "no key of this name"):
+            node.rpc.createinvoice("alice smith")
         key = node.rpc.createapikey("alice smith")["key"]
+        with tap.raises(-8, "no key of this name"):
+            node.rpc.createinvoice("alicesmith")
         answer = ask(key, 6)
         tap.equal((answer.status, answer.json()["error"]["code"]), (402, "insufficient_quota"), "nothing is paid")
         node.rpc.sendtoaddress(node.rpc.createinvoice("alice smith")["address"], "0.01")
