@@ -189,7 +189,10 @@ static bool web_start(struct web *web, struct event_base *base, struct errmsg *e
 	free(key_path);
 	if (ok && web->server != NULL) {
 		web_write_address(web, address, sizeof address);
-		log_info("A browser on this machine shows what this node does: %s", address);
+		*strchr(address, '#') = '\0';
+		log_info("A browser on this machine shows what this node does: %s (getpageaddress: with the key to "
+			 "its wallets)",
+			address);
 	}
 	return ok;
 }
