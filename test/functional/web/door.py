@@ -156,6 +156,13 @@ def keys():
         tap.equal({one["name"]: one["used"] for one in node.rpc.listapikeys()}, {"friend": 28, "other": 14}, "after a restart")
         with open(path, encoding="utf-8") as file:
             tap.true(key[4:] not in file.read(), "the key itself is in the file")
+        node.stop()
+        os.rename(path, path + "2")
+        os.symlink(path + "3", path)
+        node.launch()
+        tap.equal(node.wait_for_exit(), 1, "exit status where the file is a link to nowhere")
+        os.rename(path + "2", path)
+        node.start()
         node.rpc.setmocktime(int(time.time()) + 3 * 86400)
         refused(page, TEXTS, 401, key=key, **small)
         ask(page, TEXTS, key=other, **small)
