@@ -47,18 +47,16 @@ static bool trace_read_file(const char *trace_file_path, uint8_t *bytes, size_t 
 	struct errmsg *err)
 {
 	struct buf trace_bytes;
-	bool ok;
+	bool is_read, ok = false;
 
 	buf_init(&trace_bytes);
-	ok = file_read(trace_file_path, size + TRACE_HASH, &trace_bytes, err);
-	if (ok && trace_bytes.size == size + TRACE_HASH) {
+	is_read = file_read(trace_file_path, size + TRACE_HASH, &trace_bytes, err);
+	if (is_read && trace_bytes.size == size + TRACE_HASH) {
 		memcpy(bytes, trace_bytes.data, size);
 		sha256(trace_hash, bytes, size);
 		ok = memcmp(trace_hash, trace_bytes.data + size, TRACE_HASH) == 0;
-	} else {
-		ok = false;
 	}
-	if (!ok && trace_bytes.size > 0)
+	if (is_read && !ok)
 		errmsg_set(err, "%s: is damaged", trace_file_path);
 	buf_clear(&trace_bytes);
 	return ok;

@@ -244,6 +244,24 @@ static void what_is_no_trace_stays(void **test_state)
 	scratch_remove(runs);
 }
 
+/* An empty file, as a power failure leaves some, is told of too. */
+static void what_is_empty_is_damaged(void **test_state)
+{
+	char *runs = scratch_new();
+	struct trace *trace = whole_trace(runs);
+	char *folder = strdup(trace->folder), *path = path_join(folder, "run");
+	struct errmsg err = { "" };
+
+	(void)test_state;
+	trace_free(trace);
+	assert_int_equal(truncate(path, 0), 0);
+	assert_null(trace_load(folder, &shape, &err));
+	assert_non_null(strstr(err.text, "run: is damaged"));
+	free(path);
+	free(folder);
+	scratch_remove(runs);
+}
+
 /* A sound code of another number, as from a copy: its digest is not the one that was committed to. */
 static void another_code_is_none(void **test_state)
 {
@@ -377,6 +395,7 @@ int main(void)
 		cmocka_unit_test(damage_costs_one_segment),
 		cmocka_unit_test(codes_outlast_their_record),
 		cmocka_unit_test(what_is_no_trace_stays),
+		cmocka_unit_test(what_is_empty_is_damaged),
 		cmocka_unit_test(another_code_is_none),
 		cmocka_unit_test(a_folder_is_settled),
 		cmocka_unit_test(a_kill_costs_one_segment),
