@@ -163,6 +163,7 @@ static void gguf_put_vocabulary(struct buf *gguf)
 	gguf_put_number(gguf, "tokenizer.ggml.eos_token_id", 0);
 	gguf_put_bool(gguf, "tokenizer.ggml.add_bos_token", false);
 	gguf_put_bool(gguf, "tokenizer.ggml.add_eos_token", false);
+	gguf_put_text(gguf, "tokenizer.chat_template", tensorfile_chat_template);
 }
 
 static void gguf_put_architecture(struct buf *gguf, const struct model_config *config)
@@ -221,7 +222,7 @@ static void gguf_put_keys(struct buf *gguf, const struct tensorfile_source *sour
 
 /* The header states the number before the keys come: gguf_put_keys' own, the data's, the architecture's, the
  * vocabulary's. */
-enum { GGUF_KEYS = 6 + 6 + 10 + 9 };
+enum { GGUF_KEYS = 6 + 6 + 10 + 10 };
 
 /* Everything before the tensors' bytes. *size: of the whole file. */
 static void gguf_put_header(struct buf *gguf, const struct tensorfile_source *source, enum gguf_type type, size_t *size)

@@ -72,9 +72,12 @@ void huggingface_tokenizer_config(const struct model_config *config, struct buf 
 
 	snprintf(tokenizer_json, sizeof tokenizer_json,
 		"{\n  \"tokenizer_class\": \"PreTrainedTokenizerFast\",\n  \"model_max_length\": %u,\n"
-		"  \"clean_up_tokenization_spaces\": false\n}\n",
+		"  \"clean_up_tokenization_spaces\": false,\n  \"chat_template\": \"",
 		config->ctx);
 	buf_put_text(out, tokenizer_json);
+	for (const char *at = tensorfile_chat_template; *at != 0; at++)
+		buf_put_text(out, *at == '\\' ? "\\\\" : (char[]){ *at, 0 });
+	buf_put_text(out, "\"\n}\n");
 }
 
 /* ---- Reading ---- */

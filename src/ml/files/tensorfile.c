@@ -120,3 +120,11 @@ void tensorfile_byte_text(uint8_t byte, char out[3])
 	out[1] = (char)(0x80 | (code_point & 0x3f));
 	out[2] = 0;
 }
+
+const char tensorfile_chat_template[] =
+	"{% for message in messages %}"
+	"{% if message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}"
+	"{% elif message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] + '\\n' }}"
+	"{% else %}{{ message['content'] + '\\n\\n' }}{% endif %}"
+	"{% endfor %}"
+	"{% if add_generation_prompt %}Assistant:{% endif %}";

@@ -86,4 +86,8 @@ void tensorfile_printable(const void *text, size_t size, char out[TENSORFILE_NAM
  * other bytes are U+0100 and up in order. UTF-8 with a terminating zero. */
 void tensorfile_byte_text(uint8_t byte, char out[3]);
 
+/* How messages become a prompt: a Jinja template, as both formats have them, that writes what web/door/asked.h does. In
+ * double quotes it needs none escaped, only backslashes. */
+extern const char tensorfile_chat_template[];
+
 #endif

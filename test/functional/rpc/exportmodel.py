@@ -18,6 +18,11 @@ from reference.files import Q8_0, Gguf, byte_texts, read_safetensors
 from reference.llama import LLAMA_CPP, TRANSFORMERS, Llama
 
 TEXT = b"The model"
+# Messages as the door makes them a prompt (doc/api.md).
+CHAT_TEMPLATE = ("{% for message in messages %}{% if message['role'] == 'user' %}{{ 'User: ' + message['content'] + '\\n' }}"
+                 "{% elif message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] + '\\n' }}"
+                 "{% else %}{{ message['content'] + '\\n\\n' }}{% endif %}{% endfor %}"
+                 "{% if add_generation_prompt %}Assistant:{% endif %}")
 BLOCKS = 40  # before that its logits hardly tell one position from another
 
 
@@ -60,7 +65,8 @@ def check_folder(folder):
         tap.equal([tokenizer[part][name] for name in ("type", "add_prefix_space", "use_regex")],
                   ["ByteLevel", False, False], part)
     with open(os.path.join(folder, "tokenizer_config.json"), encoding="utf-8") as file:
-        tap.equal(json.load(file)["tokenizer_class"], "PreTrainedTokenizerFast", "tokenizer class")
+        tap.equal(json.load(file), {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 32,
+                                    "clean_up_tokenization_spaces": False, "chat_template": CHAT_TEMPLATE}, "tokenizer_config.json")
 
 
 def check_card(node, path):
@@ -99,6 +105,7 @@ def check_keys(gguf, node):
               "llama.rope.freq_base": 10000.0, "tokenizer.ggml.model": "gpt2", "tokenizer.ggml.pre": "gpt-2",
               "tokenizer.ggml.tokens": byte_texts(), "tokenizer.ggml.token_type": [1] * 256,
               "tokenizer.ggml.merges": [], "tokenizer.ggml.add_bos_token": False,
+              "tokenizer.chat_template": CHAT_TEMPLATE,
               "atelier.model_root": node.model_root(), "atelier.datasets.title": ["genesis corpus"],
               "atelier.datasets.owner": [""], "atelier.datasets.licence": [""]}
     tap.equal({name: gguf.keys.get(name) for name in wanted}, wanted, "keys")
