@@ -490,34 +490,37 @@ static bool blob_read_range(const void *context, uint64_t offset, uint8_t *range
 	return file_read_at(blob_ranges->fd, offset, range_bytes, count, blob_ranges->path, blob_ranges->err);
 }
 
+/* One that can be opened, and not be read, was cut short: it must be fetched again. */
+enum blobs_found blobs_gather_file(const struct blobs *blobs, const uint8_t root[32], uint64_t size, bool is_checked,
+	blobs_gatherer *gather, void *context, struct errmsg *err)
+{
+	char *blob_file = blobs_path(blobs, root);
+	enum blobs_found found = is_checked ? BLOBS_SOUND : blobs_check_file(blobs, root, err);
+	struct blob_ranges blob_ranges = { .fd = -1, .path = blob_file, .err = err };
+	const struct course_data blob_data = { .size = size, .read = blob_read_range, .context = &blob_ranges };
+
+	if (found == BLOBS_SOUND) {
+		blob_ranges.fd = file_open(blob_file, err);
+		if (blob_ranges.fd < 0)
+			found = blob_found_closed(blob_file);
+		else if (!gather(context, &blob_data))
+			found = BLOBS_DAMAGED;
+	}
+	if (blob_ranges.fd >= 0)
+		close(blob_ranges.fd);
+	free(blob_file);
+	return found;
+}
+
 bool blobs_gather(struct blobs *blobs, const uint8_t root[32], blobs_gatherer *gather, void *context,
 	struct errmsg *err)
 {
-	struct blob_ranges blob_ranges = { .err = err };
-	bool gathered, blob_gone;
-	char *blob_file;
+	enum blobs_found found;
 
 	if (!blobs_make_sure(blobs, root, err))
 		return false;
-	blob_file = blobs_path(blobs, root);
-	blob_ranges.path = blob_file;
-	blob_ranges.fd = open(blob_file, O_RDONLY | O_CLOEXEC);
-	blob_gone = blob_ranges.fd < 0 && errno == ENOENT;
-	if (blob_ranges.fd >= 0) {
-		const struct course_data blob_data = {
-			.size = blobs_size(blobs, root),
-			.read = blob_read_range,
-			.context = &blob_ranges,
-		};
-
-		gathered = gather(context, &blob_data);
-		close(blob_ranges.fd);
-	} else {
-		gathered = errmsg_set(err, "Cannot open %s: %s", blob_file, strerror(errno));
-	}
-	/* Somebody took it away or cut it short: it must be fetched again. */
-	if (blob_gone || (blob_ranges.fd >= 0 && !gathered))
+	found = blobs_gather_file(blobs, root, blobs_size(blobs, root), true, gather, context, err);
+	if (found == BLOBS_DAMAGED)
 		blob_remove(blobs, root);
-	free(blob_file);
-	return gathered;
+	return found == BLOBS_SOUND;
 }

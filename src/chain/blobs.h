@@ -95,5 +95,9 @@ bool blobs_read_piece(struct blobs *blobs, const uint8_t root[32], uint64_t offs
 typedef bool blobs_gatherer(void *context, const struct course_data *data);
 bool blobs_gather(struct blobs *blobs, const uint8_t root[32], blobs_gatherer *gather, void *context,
 	struct errmsg *err);
+/* The same for any thread, of one of that size that is known to match, or is looked at first; what follows from what is
+ * found is for blobs_note. */
+enum blobs_found blobs_gather_file(const struct blobs *blobs, const uint8_t root[32], uint64_t size, bool is_checked,
+	blobs_gatherer *gather, void *context, struct errmsg *err);
 
 #endif

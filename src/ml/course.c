@@ -146,19 +146,30 @@ uint32_t course_own_rows(const struct train_config *train)
 	return train->bench_rows < COURSE_OWN_PART ? 1 : train->bench_rows / COURSE_OWN_PART;
 }
 
-/* Where the window of place r of the own pages' bytes begins, in its page: near the end it is moved back into it. The
- * page is read whole: what its bytes alone tell is what the model has to know better. */
+/* Where the page begins that holds place r of the own pages' bytes, and where in it a window of that place does: near
+ * the end it is moved back into it. */
+static uint64_t course_own_page(const struct noise_window *window)
+{
+	return COURSE_CHUNK * (window->place / COURSE_PAGE) + COURSE_CHUNK - COURSE_PAGE;
+}
+
+static uint64_t course_own_start(const struct noise_window *window, uint32_t span)
+{
+	const uint64_t in_page = window->place % COURSE_PAGE;
+
+	return in_page < COURSE_PAGE - span ? in_page : COURSE_PAGE - span;
+}
+
+/* The page is read whole: what its bytes alone tell is what the model has to know better. */
 static bool course_read_own(const struct course_data *data, const struct noise_window *window, uint32_t span,
 	uint8_t *out, float *entropy)
 {
-	uint64_t offset = COURSE_CHUNK * (window->place / COURSE_PAGE) + COURSE_CHUNK - COURSE_PAGE,
-		 in_page = window->place % COURSE_PAGE;
 	uint8_t page[COURSE_PAGE];
 
-	if (!data->read(data->context, offset, page, sizeof page))
+	if (!data->read(data->context, course_own_page(window), page, sizeof page))
 		return false;
 	memcpy(out, window->prefix, sizeof window->prefix);
-	memcpy(out + sizeof window->prefix, page + (in_page < COURSE_PAGE - span ? in_page : COURSE_PAGE - span), span);
+	memcpy(out + sizeof window->prefix, page + course_own_start(window, span), span);
 	*entropy = ops_entropy(page, sizeof page);
 	return true;
 }
@@ -225,12 +236,14 @@ uint32_t course_own_seat(const uint8_t ticket[32], uint32_t row, uint32_t seats)
 bool course_gather_own_row(const struct course *course, const uint8_t ticket[32], uint32_t row,
 	const struct course_data *data, uint8_t *out)
 {
+	const uint32_t span = course->train.model.ctx - 7;
 	const uint64_t pages = course_pages(data->size);
 	struct noise_window window;
-	float of_page;
 
 	if (pages == 0)
 		return true;
 	noise_window(ticket, NOISE_WINDOW, row, COURSE_PAGE * pages, &window);
-	return course_read_own(data, &window, course->train.model.ctx - 7, out, &of_page);
+	memcpy(out, window.prefix, sizeof window.prefix);
+	return data->read(data->context, course_own_page(&window) + course_own_start(&window, span),
+		out + sizeof window.prefix, span);
 }

@@ -67,7 +67,7 @@ class Story:
 
     def commit(self, height, base=None, seat=None, secret=None, length=None):
         """Of the seat's run. The others are what the signature is of, if not what it should be."""
-        base = base or base_of(self.chain.spec, height) + P
+        base = base or base_of(self.chain.spec, height) + self.chain.spec.round_blocks
         ids = [self.chain.branch[at].header.id() for at in (base, seat or height)]
         root = sha256(digest_list(self.codes.get(height, [b""])))
         return make_commit(secret or secret_of(height), *ids, height, self.length(height) if length is None else length, root)

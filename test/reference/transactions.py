@@ -2,7 +2,8 @@
 
 import struct
 
-from .hashing import compact, sha256d
+from .hashing import compact, sha256, sha256d
+from .signatures import sign, tagged
 
 
 class Transaction:
@@ -42,6 +43,19 @@ class Transaction:
 
     def wtxid(self):
         return sha256d(self.serialise())
+
+
+def signed(transaction, secret, coins):
+    """With a signature of this key for each input, which spends the coin in its place (BIP341, SIGHASH_DEFAULT)."""
+    parts = [b"".join(txid + struct.pack("<I", index) for txid, index, *_ in transaction.inputs),
+             b"".join(struct.pack("<q", coin.amount) for coin in coins),
+             b"".join(compact(len(coin.script)) + coin.script for coin in coins),
+             b"".join(struct.pack("<I", sequence) for _, _, _, sequence, _ in transaction.inputs),
+             b"".join(struct.pack("<q", amount) + compact(len(script)) + script for amount, script in transaction.outputs)]
+    head = struct.pack("<BBII", 0, 0, transaction.version, transaction.locktime) + b"".join(map(sha256, parts)) + b"\0"
+    transaction.inputs = [(*item[:4], [sign(secret, tagged(b"TapSighash", head + struct.pack("<I", i)))])
+                          for i, item in enumerate(transaction.inputs)]
+    return transaction
 
 
 def push(data):

@@ -180,6 +180,7 @@ static void block_job_rest_done(void *job_arg, bool cancelled)
 	bool accepted = true;
 
 	block_job_keep_audits(chain, block_job);
+	round_inputs_note_sound(chain->blobs, &block_job->round);
 	if (block_job->round_unread)
 		full->stuck = !round_inputs_lose(chain->blobs, &block_job->round);
 	cancelled = cancelled || block_job->verdict.cancelled;

@@ -116,6 +116,7 @@ void chain_audit_free(struct chain_audit *audit)
 {
 	if (audit->is_lost)
 		round_inputs_lose(audit->chain->blobs, &audit->inputs);
+	round_inputs_note_sound(audit->chain->blobs, &audit->inputs);
 	round_inputs_clear(&audit->inputs);
 	verify_job_clear(&audit->job);
 	free(audit);

@@ -8,7 +8,6 @@
 #include "chain/verify/audits.h"
 #include "chain/verify/branch.h"
 #include "chain/verify/segments.h"
-#include "chain/verify/step_inputs.h"
 #include "consensus/blob/round_blob.h"
 #include "consensus/payload/round_tx.h"
 #include "crypto/hash.h"
@@ -68,12 +67,22 @@ struct round_gatherer {
 };
 
 /* A blob that blocks before this one brought may have been lost since. */
+static bool round_has_blob(struct round_gatherer *gatherer, const uint8_t root[32], uint64_t size, const char *what)
+{
+	if (blobs_has(gatherer->chain->blobs, root))
+		return true;
+	if (gatherer->missing != NULL) {
+		*gatherer->missing = (struct blob_want){ .size = size };
+		memcpy(gatherer->missing->root, root, 32);
+	}
+	return errmsg_set(gatherer->err, "the blob of a %s is not here", what);
+}
+
 static bool round_will_read(struct round_gatherer *gatherer, const uint8_t root[32], uint32_t length,
 	enum round_use use, size_t index)
 {
 	const enum round_kind kind = use == ROUND_USE_START ? ROUND_CHALLENGE : ROUND_DISCLOSURE;
 	struct round_inputs *inputs = gatherer->inputs;
-	const struct blob_want want = { .size = round_blob_size(gatherer->chain->spec, kind, length) };
 	struct round_read *read;
 
 	inputs->reads = mem_realloc(inputs->reads, (inputs->read_count + 1) * sizeof *inputs->reads);
@@ -82,13 +91,7 @@ static bool round_will_read(struct round_gatherer *gatherer, const uint8_t root[
 	read->use = use;
 	read->index = index;
 	read->length = length;
-	if (blobs_has(gatherer->chain->blobs, root))
-		return true;
-	if (gatherer->missing != NULL) {
-		*gatherer->missing = want;
-		memcpy(gatherer->missing->root, root, 32);
-	}
-	return errmsg_set(gatherer->err, "the blob of a run is not here");
+	return round_has_blob(gatherer, root, round_blob_size(gatherer->chain->spec, kind, length), "run");
 }
 
 /* The seat's number in the round; as many as there are: it has none. */
@@ -218,19 +221,13 @@ static bool round_gather_seats(struct round_gatherer *gatherer)
 	return gathered;
 }
 
-struct round_own {
-	const struct course *course;
-	const uint8_t *ticket; /* of the parent */
-	uint32_t row;
-	uint8_t *out;
+/* A dataset that rows of own pages are of. */
+struct round_dataset {
+	uint32_t number;
+	uint8_t root[32]; /* not of dataset 0, which is the spec's own corpus */
+	uint64_t size;
+	bool is_checked; /* its file has been held against the root in this run */
 };
-
-static bool round_gather_row(void *context, const struct course_data *data)
-{
-	const struct round_own *own = context;
-
-	return course_gather_own_row(own->course, own->ticket, own->row, data, own->out);
-}
 
 static bool round_may_merge(const struct verify_round *round)
 {
@@ -240,6 +237,21 @@ static bool round_may_merge(const struct verify_round *round)
 	return false;
 }
 
+static bool round_add_dataset(struct round_gatherer *gatherer, uint32_t number)
+{
+	struct round_inputs *inputs = gatherer->inputs;
+	struct round_dataset *added = &inputs->datasets[inputs->dataset_count++];
+	const struct dataset *dataset = registry_get(gatherer->registry, number);
+
+	*added = (struct round_dataset){ .number = number };
+	if (number == 0)
+		return true;
+	memcpy(added->root, dataset->root, 32);
+	added->size = dataset->size;
+	added->is_checked = blobs_is_checked(gatherer->chain->blobs, dataset->root);
+	return round_has_blob(gatherer, dataset->root, dataset->size, "dataset");
+}
+
 /* Where the merge at the base came to nothing, this one is measured by own pages of what its runs train on. The
  * reserved text is public: a state that was made to know it by heart would refuse all that is honestly learned, for
  * good. What runs do train on would not do: each merge that learns it by heart would pass. A dataset without own pages
@@ -247,24 +259,28 @@ static bool round_may_merge(const struct verify_round *round)
 static bool round_gather_own(struct round_gatherer *gatherer, const struct index_entry *parent)
 {
 	const struct course *course = spec_course(gatherer->chain->spec);
-	const struct index_entry *base = chain_ancestor(parent, gatherer->view.base);
 	const uint32_t rows = COURSE_MERGE_ROWS * course->train.bench_rows;
-	struct round_own own = { .course = course, .ticket = parent->ticket };
+	struct round_inputs *inputs = gatherer->inputs;
 	struct block_outcome base_outcome;
-	bool gathered = true;
 
-	chain_outcome(base, &base_outcome);
+	chain_outcome(chain_ancestor(parent, gatherer->view.base), &base_outcome);
 	if (!merge_statement_is_futile(&base_outcome.merge) || !round_may_merge(gatherer->round))
 		return true;
-	gatherer->round->own_windows = own.out = mem_alloc(course_merge_size(course));
-	course_gather_merge(course, parent->ticket, own.out);
-	for (; gathered && own.row < rows; own.row++, own.out += course->train.model.ctx + 1) {
-		const uint32_t seat = course_own_seat(parent->ticket, own.row, gatherer->view.seats);
+	memcpy(inputs->ticket, parent->ticket, 32);
+	inputs->datasets = mem_calloc(gatherer->view.seats, sizeof *inputs->datasets);
+	inputs->dataset_of_row = mem_alloc(rows);
+	for (uint32_t row = 0; row < rows; row++) {
+		const uint32_t seat = course_own_seat(parent->ticket, row, gatherer->view.seats),
+			       number = gatherer->view.run[seat].dataset;
+		uint8_t at = 0;
 
-		gathered = step_inputs_gather(gatherer->chain->spec, gatherer->chain->blobs, gatherer->registry,
-			gatherer->view.run[seat].dataset, round_gather_row, &own, gatherer->missing, gatherer->err);
+		while (at < inputs->dataset_count && inputs->datasets[at].number != number)
+			at++;
+		if (at == inputs->dataset_count && !round_add_dataset(gatherer, number))
+			return false;
+		inputs->dataset_of_row[row] = at;
 	}
-	return gathered;
+	return true;
 }
 
 bool round_inputs_gather(struct chain *chain, const struct full_entry *full, const struct block *block, bool known,
@@ -297,7 +313,6 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 /* Where the codes of a seat lie, that are read again when it is their turn. */
 struct round_source {
 	const struct blobs *blobs;
-	size_t place;                            /* among what is read */
 	uint32_t length;                         /* of the run */
 	uint8_t root[32], start[32], result[32]; /* of the blob; and hashes of Q_j and Q_t, as they were read first */
 	size_t code_size;
@@ -357,7 +372,6 @@ static void round_use_seat(const struct spec *spec, const struct round_inputs *i
 	}
 	seat->source = source = mem_calloc(1, sizeof *source);
 	*source = (struct round_source){ .blobs = inputs->blobs,
-		.place = place,
 		.length = read->length,
 		.code_size = run_code_size(train) };
 	memcpy(source->root, read->root, 32);
@@ -405,23 +419,74 @@ static void round_use(const struct spec *spec, const struct round_inputs *inputs
 	}
 }
 
+struct round_own {
+	const struct course *course;
+	const struct round_inputs *inputs;
+	uint8_t dataset; /* of the inputs' */
+	uint8_t *windows;
+};
+
+static bool round_read_rows(void *own_context, const struct course_data *data)
+{
+	const struct round_own *own = own_context;
+	const struct train_config *train = &own->course->train;
+	bool all_read = true;
+
+	for (uint32_t row = 0; all_read && row < COURSE_MERGE_ROWS * train->bench_rows; row++)
+		all_read = own->inputs->dataset_of_row[row] != own->dataset ||
+			course_gather_own_row(own->course, own->inputs->ticket, row, data,
+				own->windows + row * (train->model.ctx + (size_t)1));
+	return all_read;
+}
+
+/* Each dataset is opened once. */
+static bool round_read_own(const struct spec *spec, struct round_inputs *inputs, struct verify_round *round,
+	struct errmsg *err)
+{
+	struct round_own own = { .course = spec_course(spec), .inputs = inputs };
+	size_t corpus_size;
+	const uint8_t *corpus = course_training(own.course, &corpus_size);
+	const struct course_data corpus_data = course_data_in_memory(corpus, corpus_size);
+	bool all_read = true;
+
+	if (inputs->dataset_count == 0)
+		return true;
+	round->own_windows = own.windows = mem_alloc(course_merge_size(own.course));
+	course_gather_merge(own.course, inputs->ticket, own.windows);
+	for (; all_read && own.dataset < inputs->dataset_count; own.dataset++) {
+		const struct round_dataset *dataset = &inputs->datasets[own.dataset];
+
+		if (dataset->number == 0) {
+			round_read_rows(&own, &corpus_data);
+			continue;
+		}
+		memcpy(inputs->unread, dataset->root, 32);
+		inputs->found = blobs_gather_file(inputs->blobs, dataset->root, dataset->size, dataset->is_checked,
+			round_read_rows, &own, err);
+		all_read = inputs->found == BLOBS_SOUND;
+	}
+	inputs->datasets_are_sound = all_read;
+	return all_read;
+}
+
 bool round_inputs_read(const struct spec *spec, struct round_inputs *round_inputs, struct verify_round *verify_round,
 	struct errmsg *err)
 {
 	bool all_read = true;
 
 	for (size_t i = 0; all_read && i < round_inputs->read_count; i++) {
+		const uint8_t *root = round_inputs->reads[i].root;
 		struct buf blob;
 
 		buf_init(&blob);
-		round_inputs->unread = i;
-		round_inputs->found = blobs_read_file(round_inputs->blobs, round_inputs->reads[i].root, &blob, err);
+		memcpy(round_inputs->unread, root, 32);
+		round_inputs->found = blobs_read_file(round_inputs->blobs, root, &blob, err);
 		all_read = round_inputs->found == BLOBS_SOUND;
 		if (all_read)
 			round_use(spec, round_inputs, i, &blob, verify_round);
 		buf_clear(&blob);
 	}
-	return all_read;
+	return all_read && round_read_own(spec, round_inputs, verify_round, err);
 }
 
 bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round)
@@ -431,7 +496,7 @@ bool round_inputs_were_read(struct round_inputs *round_inputs, const struct veri
 
 		if (source == NULL || !source->is_unread)
 			continue;
-		round_inputs->unread = source->place;
+		memcpy(round_inputs->unread, source->root, 32);
 		round_inputs->found = source->found;
 		return false;
 	}
@@ -440,15 +505,24 @@ bool round_inputs_were_read(struct round_inputs *round_inputs, const struct veri
 
 bool round_inputs_lose(struct blobs *blobs, const struct round_inputs *round_inputs)
 {
-	const uint8_t *root = round_inputs->reads[round_inputs->unread].root;
+	blobs_note(blobs, round_inputs->unread, round_inputs->found);
+	return round_inputs->found == BLOBS_SOUND || !blobs_has(blobs, round_inputs->unread);
+}
 
-	blobs_note(blobs, root, round_inputs->found);
-	return round_inputs->found == BLOBS_SOUND || !blobs_has(blobs, root);
+void round_inputs_note_sound(struct blobs *blobs, const struct round_inputs *round_inputs)
+{
+	for (size_t i = 0; round_inputs->datasets_are_sound && i < round_inputs->dataset_count; i++)
+		if (round_inputs->datasets[i].number != 0 && !round_inputs->datasets[i].is_checked)
+			blobs_note(blobs, round_inputs->datasets[i].root, BLOBS_SOUND);
 }
 
 void round_inputs_clear(struct round_inputs *round_inputs)
 {
 	free(round_inputs->reads);
+	free(round_inputs->datasets);
+	free(round_inputs->dataset_of_row);
 	round_inputs->reads = NULL;
-	round_inputs->read_count = 0;
+	round_inputs->datasets = NULL;
+	round_inputs->dataset_of_row = NULL;
+	round_inputs->read_count = round_inputs->dataset_count = 0;
 }

@@ -1,19 +1,29 @@
 #!/usr/bin/env python3
 """A merge that comes to nothing though its run is true: the next one is judged by own pages of what runs train on."""
 
+import os
 import sys
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.story import FIELDS, FIRST, P, SECOND_BASE, Listener, Story
-from reference.merge import EMPTY, LEFT_OUT, MERGED, VOID
+from framework.prose import prose
+from framework.story import FIELDS, Listener, Story, secret_of
+from reference.contributions import Registration
+from reference.hashing import blob_root
+from reference.merge import EMPTY, LEFT_OUT, MERGED, VOID, own_seats
 from reference.runs import most_exponent
 from reference.signatures import public_key
 from reference.spec import built_in
+from reference.transactions import Transaction, payee, signed
 
-GATED = {**FIELDS, "name": "gated", "gate_ppm": 1000000}
-FORGED, HONEST = 1, P + 1  # heights of the two seats
+P = 5
+GATED = {**FIELDS, "name": "gated", "gate_ppm": 1000000, "round_blocks": P, "round_reveal": 1, "maturity": 2 * P + 1,
+         "segment": 4}
+FIRST, SECOND = 2 * P, 3 * P  # bases
+FORGED, HONEST = P + 1, 2 * P + 1  # heights of their seats
+COMMITTED = FIRST + 2  # when the first coin can be spent: its owner registers data in the next block
+BURN = 10000
 
 
 def harmful(spec, code):
@@ -26,7 +36,14 @@ def harmful(spec, code):
 
 
 class Futile(Story):
-    """One run in each of two rounds: the first one's last code is forged, so that it is left out; the other is honest."""
+    """One run in each of two rounds: the first one's last code is forged, so that it is left out; the other is honest. Between
+    them somebody registers as much data as there are."""
+
+    def __init__(self, spec):
+        super().__init__(spec)
+        self.data = prose(1, len(spec.dataset()))
+        key = public_key(secret_of(1))
+        self.registration = Registration(blob_root(self.data), len(self.data), key, bytes(32), "CC0-1.0", "")
 
     def make_runs(self, base):
         seat = FORGED if base == FIRST else HONEST
@@ -35,29 +52,57 @@ class Futile(Story):
             codes[-1] = harmful(self.chain.spec, codes[-1])
         self.codes[seat] = codes
 
+    def pay(self, outpoint, burn, script):
+        """Of a coin of the first block's miner: what is not burnt is his again."""
+        coin = self.chain.coins[outpoint]
+        outputs = [(coin.amount - burn, coin.script), (burn, script)]
+        return signed(Transaction(2, [(*outpoint, b"", 0, [])], outputs), secret_of(1), [coin])
+
+    def contributions(self, height):
+        if height == COMMITTED:
+            self.paid = self.pay((self.chain.branch[1].transactions[0].txid(), 0), BURN, self.registration.commitment_script())
+            return [self.paid]
+        if height == COMMITTED + 1:
+            burn = self.chain.spec.burn_rate * len(self.data)
+            return [self.pay((self.paid.txid(), 0), burn, self.registration.script())]
+        return []
+
     def right(self):
         height = self.chain.height() + 1
-        base = (height - 1) // P * P
-        if base not in (FIRST, SECOND_BASE):
-            return []
+        base, found = (height - 1) // P * P, self.contributions(height)
+        if base not in (FIRST, SECOND):
+            return found
         seat = FORGED if base == FIRST else HONEST
         if height == base + 1:
             self.make_runs(base)
-            return [self.commit(seat)]
-        return [self.disclosure(seat)] if height == base + 4 else []
+            found.append(self.commit(seat))
+        if height == base + 3:
+            found.append(self.disclosure(seat))
+        return found
 
     def block(self, *found, **how):
-        """The beacon is mined until it draws another segment of the forged run than the last one."""
-        for secret in range(10, 100):
-            pair = super().block(*found, **how) if self.chain.height() + 1 != FIRST + 2 else self.beacon(secret)
-            if pair:
-                return pair
-        raise AssertionError("no such beacon")
+        """Some are mined until they draw what is wanted of them."""
+        block, blobs = super().block(*found, **how)
+        secret, wanted = 10, {FIRST + 2: self.is_missed, SECOND + P - 1: self.draws_both}.get(self.chain.height() + 1)
+        while wanted and not wanted(self.after(block)):
+            block, secret = self.chain.child(public_key(secret), block.transactions[1:]), secret + 1
+        if self.chain.height() == COMMITTED:
+            blobs[self.registration.root] = self.data
+        return block, blobs
 
-    def beacon(self, secret):
-        fork, block = self.chain.fork(), self.chain.child(public_key(secret))
+    def after(self, block):
+        fork = self.chain.fork()
         fork.judge(block, {})
-        return (block, {}) if fork.audited(FORGED) != FIELDS["segments"] - 1 else None
+        return fork
+
+    def is_missed(self, fork):
+        """The drawn segment of the forged run is another than the last one."""
+        return fork.audited(FORGED) != GATED["segments"] - 1
+
+    def draws_both(self, fork):
+        """Own pages of both datasets will judge, and nothing else reads the registered one."""
+        judging = {fork.seats[SECOND][seat] for seat in own_seats(fork.spec, fork.tip().ticket(), P)}
+        return judging == {0, 1} and fork.drawn[-1] == [0]
 
     def wrongs(self, right):
         return ()
@@ -66,29 +111,52 @@ class Futile(Story):
         stated = self.chain.merged
         if self.chain.height() == FIRST + P:
             tap.equal((stated.came, stated.seats), (VOID, [LEFT_OUT] + [EMPTY] * (P - 1)), "the merge of the forged run")
-        elif self.chain.height() == SECOND_BASE + P:
+        elif self.chain.height() == SECOND + P:
             tap.equal((stated.void, stated.seats), (False, [MERGED] + [EMPTY] * (P - 1)), "the merge of the honest run")
+
+
+def path_of(node, root):
+    return os.path.join(node.chaindir, "blobs", root.hex())
+
+
+def damage(node, root):
+    """While the node is down, so that it has not seen yet what is in the file."""
+    node.stop()
+    with open(path_of(node, root), "r+b") as file:
+        file.seek(100)
+        file.write(b"damage")
+    node.start()
+
+
+def is_sound(node, root):
+    with open(path_of(node, root), "rb") as file:
+        return blob_root(file.read()) == root
 
 
 def futile():
     """After a merge that came to nothing the next one is judged by own pages of what runs train on, as the judge does it"""
     story = Futile(built_in("regtest", **GATED))
     listener = Listener(story.chain, GATED)
-    story.tell(SECOND_BASE + P, listener.hear)
+    story.tell(SECOND + P - 1, listener.hear)
     chain, rpc = story.chain, listener.node.rpc
-    told = rpc.getround(SECOND_BASE)
+    damage(listener.node, story.registration.root)
+    story.tell(SECOND + P, listener.hear)
+    tap.true(is_sound(listener.node, story.registration.root), "who needs own pages finds the damage, and fetches them again")
+    told = rpc.getround(SECOND)
     tap.equal([f"{told[name]:.4f}" for name in ("loss_before", "loss_after")], [f"{loss:.4f}" for loss in chain.losses],
               "losses of the merge")
-    tap.equal([rpc.getround(base)["judged_by"] for base in (FIRST, SECOND_BASE)], ["reserved text", "own pages"],
+    tap.equal([rpc.getround(base)["judged_by"] for base in (FIRST, SECOND)], ["reserved text", "own pages"],
               "what judges")
     curve = rpc.getcurve()
     tap.equal([merge["judged_by"] for merge in curve["merges"][:2]], ["own pages", "reserved text"], "the newest first")
-    tap.equal([height for height, loss in zip(curve["height"], curve["loss"]) if loss is None], [SECOND_BASE + P],
+    tap.equal([height for height, loss in zip(curve["height"], curve["loss"]) if loss is None], [SECOND + P],
               "a loss that stands beside no other")
-    story.tell(SECOND_BASE + P + 1, listener.hear)
-    listener.node.restart()
-    listener.compare()
-    tap.equal(rpc.auditblock(rpc.getblockhash(SECOND_BASE + P))["valid"], True, "the audit of the merge")
+    story.tell(SECOND + P + 1, listener.hear)
+    for options in (), ("-reindex",):
+        listener.node.restart(*options)
+        listener.node.wait_for_height(chain.height())
+        listener.compare()
+    tap.equal(rpc.auditblock(rpc.getblockhash(SECOND + P))["valid"], True, "the audit of the merge")
     listener.node.remove()
 
 
