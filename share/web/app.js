@@ -2,8 +2,8 @@
 
 import { get, listen, path_of, take_key } from "./api.js";
 import { fill, h } from "./dom.js";
-import { count, duration, plural } from "./format.js";
-import { explain, head, View } from "./parts.js";
+import { age, count, plural } from "./format.js";
+import { ago, bar, explain, head, View } from "./parts.js";
 
 // A module for each; only what is looked at is loaded.
 const VIEWS = {
@@ -16,6 +16,8 @@ const VIEWS = {
 const SECTION = { block: "blocks", proof: "blocks", tx: "blocks", round: "rounds", dataset: "data", contribute: "data",
 	address: "people" };
 const LOOK = 5000; // milliseconds between looks at the chain while there are no events
+const SECOND = 1000;
+const FEW = 2; // blocks behind that are not worth a word
 
 const main = document.getElementById("main");
 const badge = document.getElementById("badge");
@@ -23,6 +25,7 @@ const query = document.getElementById("query");
 let current = new View(), shown = 0, tip = "", live = false, first = true;
 let lost = false; // the node did not answer when it was asked last
 let failed = false; // nor when the view was drawn
+let answered = 0; // when it last did
 
 // --- views ---
 
@@ -82,11 +85,33 @@ function say_standing(chain) {
 	badge.className = `badge ${live ? "live" : ""}`;
 	badge.title = live ? "The node tells of each block as it comes." : "The node is asked every few seconds.";
 	const behind = chain.headers - chain.blocks;
-	const old = Date.now() / 1000 - chain.time;
 
-	document.getElementById("standing").textContent = behind > 0 ? `${plural(behind, "block")} behind the best header` :
-		`The newest block is ${duration(Math.max(1, old))} old.`;
+	fill(document.getElementById("standing"), behind > 0 ? `${plural(behind, "block")} behind the best header` :
+		["The newest block is ", ago(chain.time), " old."]);
 	say_warnings(chain.warnings ?? []);
+	notice(behind > FEW && [`Catching up: ${count(chain.blocks)} of ${count(chain.headers)} blocks are executed. What you see is as of then.`,
+		bar(chain.blocks / chain.headers, "blocks executed")]);
+}
+
+// A line above the view, or none.
+function notice(content) {
+	const line = document.getElementById("notice");
+
+	line.hidden = !content;
+	fill(line, content);
+}
+
+function say_lost({ status, message }) {
+	const since = answered > 0 ? ` What you see is as of ${new Date(answered).toLocaleTimeString("en-GB")}; the page goes on by itself.` : "";
+	const words = message + since;
+
+	badge.hidden = false;
+	badge.className = "badge lost";
+	badge.textContent = status === 503 ? "starting" : "no node";
+	badge.title = message;
+	notice(h("span.bad", words));
+	if (!lost)
+		document.getElementById("news").textContent = words;
 }
 
 function say_warnings(warnings) {
@@ -101,6 +126,7 @@ async function look() {
 	try {
 		const chain = await get("chain");
 
+		answered = Date.now();
 		say_standing(chain);
 		if (lost && failed)
 			show();
@@ -113,11 +139,8 @@ async function look() {
 		}
 		tip = chain.bestblockhash;
 	} catch (error) {
+		say_lost(error);
 		lost = true;
-		badge.hidden = false;
-		badge.className = "badge lost";
-		badge.textContent = error.status === 503 ? "starting" : "no node";
-		badge.title = error.message;
 	}
 }
 
@@ -163,3 +186,8 @@ setInterval(() => {
 	if (!live)
 		look();
 }, LOOK);
+setInterval(() => {
+	for (const element of document.querySelectorAll("time[data-since]"))
+		if (element.textContent !== age(element.dataset.since))
+			element.textContent = age(element.dataset.since);
+}, SECOND);

@@ -28,7 +28,14 @@ function without_legend(Dygraph) {
 	return Dygraph ?? null;
 }
 
-const paint = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+const probe = document.body.appendChild(h("i", { hidden: true }));
+
+// A colour of the style, as it is now.
+function paint(name) {
+	probe.style.color = `var(--${name})`;
+	return getComputedStyle(probe).color;
+}
+
 const at_time = (seconds) => new Date(seconds * 1000);
 
 function rows_of(curve, by_time) {
@@ -72,7 +79,7 @@ function say_point(curve, at) {
 }
 
 function say_nothing(curve, zoomable) {
-	const merges = curve.merge_count > 0 ? plural(curve.merge_count, "round") : "";
+	const merges = curve.merge_count > 0 ? `${plural(curve.merge_count, "line")}: rounds merged (dashed: void)` : "";
 	const voids = curve.void_count > 0 ? plural(curve.void_count, "void update") : "";
 
 	return [`blocks ${count(curve.from)} to ${count(curve.to)}`, merges, voids,
@@ -133,8 +140,8 @@ function figures(curve) {
 		{ name: "block", of: (at) => block_link(curve.height[at]) },
 		{ name: "when", of: (at) => moment(curve.time[at]) },
 		{ name: "loss", class: "n", of: (at) => nats(curve.loss[at]) },
-		{ name: "least", class: "n", of: (at) => nats(curve.least[at]) },
-		{ name: "most", class: "n", of: (at) => nats(curve.most[at]) },
+		{ name: "least", class: "n hide-narrow", of: (at) => nats(curve.least[at]) },
+		{ name: "most", class: "n hide-narrow", of: (at) => nats(curve.most[at]) },
 	], rows);
 }
 
@@ -146,9 +153,10 @@ export function curve_card(view, span = "s8") {
 		h("button.plain", { type: "button", "aria-pressed": by_time === state.by_time, onclick: () => choose(by_time) },
 			text));
 	const details = h("details.quiet", { hidden: true }, h("summary", "the figures"));
+	const body = h("div.body.fill", { "aria-busy": "true" }, holder, readout, details);
 	const section = h(`section.card.${span}`, h("div.title",
-		h("h2", "Loss over blocks ", h("span", "· lines are merged rounds, dashed if void")),
-		h("div.tools", choices)), h("div.body.fill", holder, readout, details));
+		h("h2", "Loss over blocks ", h("span", "· nats a byte")),
+		h("div.tools", choices)), body);
 
 	function choose(by_time) {
 		state.by_time = by_time;
@@ -209,9 +217,7 @@ export function curve_card(view, span = "s8") {
 	}
 
 	view.on(["block"], () => state.window === null && !holder.matches(":hover") && refresh());
-	const scheme = matchMedia("(prefers-color-scheme: dark)");
-
-	scheme.addEventListener("change", refresh, { signal: view.signal });
+	addEventListener("theme", refresh, { signal: view.signal });
 	const sized = new ResizeObserver(() => state.plot?.resize());
 
 	sized.observe(holder);
@@ -219,6 +225,6 @@ export function curve_card(view, span = "s8") {
 		sized.disconnect();
 		state.plot?.destroy();
 	});
-	section.ready = refresh();
+	section.ready = refresh().finally(() => body.removeAttribute("aria-busy"));
 	return section;
 }

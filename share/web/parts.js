@@ -2,7 +2,7 @@
 
 import { Failure, get, post } from "./api.js";
 import { fill, h, vector_title } from "./dom.js";
-import { change, count, duration, plural, short, short_address } from "./format.js";
+import { age, change, count, duration, moment, plural, short, short_address } from "./format.js";
 
 // --- a view ---
 
@@ -101,17 +101,22 @@ export function facts(pairs) {
 	return h("dl", shown.map(([name, value]) => [h("dt", name), h("dd", value)]));
 }
 
-// columns: [{ name, class, of(row) }]
-export function table(columns, rows, { empty = "None.", caption } = {}) {
+// columns: [{ name, class, of(row) }]. One that says nothing of any row is left out.
+export function table(columns, rows, { empty = "None." } = {}) {
 	if (rows.length === 0)
 		return h("p.note", empty);
-	const line = (row) => h("tr", columns.map((column) => h("td", { class: column.class }, column.of(row))));
+	const cells = rows.map((row) => columns.map((column) => column.of(row)));
+	const shown = [...columns.keys()].filter((at) => cells.some((line) => ![null, undefined, false, ""].includes(line[at])));
+	const line = (tag, attributes, of) => h("tr", shown.map((at) =>
+		h(tag, { class: columns[at].class, ...attributes }, of(at))));
 
 	return h("div.scroll", h("table",
-		caption && h("caption", caption),
-		h("thead", h("tr", columns.map((column) => h("th", { class: column.class, scope: "col" }, column.name)))),
-		h("tbody", rows.map(line))));
+		h("thead", line("th", { scope: "col" }, (at) => columns[at].name)),
+		h("tbody", cells.map((row) => line("td", {}, (at) => row[at])))));
 }
+
+// How long ago that was, as time goes on: the frame keeps it.
+export const ago = (time) => h("time", { "data-since": time, datetime: new Date(time * 1000).toISOString(), title: moment(time) }, age(time));
 
 // What a step did to a loss: an effect is by how much it fell.
 export function effect(value) {

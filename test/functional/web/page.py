@@ -88,6 +88,9 @@ def clicks():
         tab.show_as(1280)
         tab.wait("document.querySelector('a.tile b')?.textContent === '12'", "the newest tile is of block 12")
         tab.wait("document.querySelector('main .big')?.textContent.includes('nats a byte')", "the model's loss")
+        tab.wait(f"document.querySelector('#standing time')?.textContent", "the tip's age")
+        age = tab.text("#standing time")
+        tab.wait(f"document.querySelector('#standing time').textContent !== '{age}'", "the tip's age goes on while nothing happens")
         tab.click("form button.main")
         tab.click("details.receipt summary")
         tab.click("details.receipt button")
@@ -136,12 +139,96 @@ def come_and_go(tab, node):
     """The page says when the node is gone, and goes on by itself when it is back"""
     node.stop()
     tab.wait("document.getElementById('badge').classList.contains('lost')", "the page says that the node is gone")
+    tap.true("What you see is as of" in tab.text("#notice"), "what the view shows is said to be old")
     tab.run("location.hash = '#/blocks'")
     tab.wait("document.querySelector('main [role=alert]')", "there is nothing to be shown")
     node.start()
     tab.wait("document.getElementById('badge').classList.contains('live')", "the page hears of the node again")
     tab.wait("document.querySelectorAll('tbody tr').length > 10 && !document.querySelector('main [role=alert]')", "the blocks are shown")
+    tap.equal(tab.text("#notice"), "", "what is wrong, when the node is back")
+    catch_up(tab, node)
     node.stop()
+
+
+# What the page is told of a node that knows of ten blocks more than it has executed.
+BEHIND = """window.told = fetch;
+window.fetch = async (path, options) => {
+    const answer = await told(path, options);
+    if (path !== '/api/chain')
+        return answer;
+    const chain = await answer.json();
+    return new Response(JSON.stringify({ ...chain, headers: chain.blocks + 10 }));
+}; true"""
+
+
+def catch_up(tab, node):
+    """How far a node is that executes what others have mined"""
+    tab.run(BEHIND)
+    height = node.height() + 1
+    mine_to(node, height)
+    tab.wait(f"document.getElementById('notice').textContent.includes('{height} of {height + 10} blocks')", "how far the node is")
+    tab.there("#notice [role=progressbar]")
+    tab.run("window.fetch = told; true")
+    mine_to(node, height + 1)
+    tab.wait("document.getElementById('notice').hidden", "nothing is said any more")
+
+
+PAPER = "getComputedStyle(document.body).backgroundColor"
+LIGHT, DARK = "rgb(251, 250, 247)", "rgb(19, 20, 23)"
+# Kept in the page from its start: what was chosen when there was something to be painted.
+EARLY = """new MutationObserver((changes, observer) => {
+    if (document.body) {
+        window.early = document.documentElement.style.colorScheme;
+        observer.disconnect();
+    }
+}).observe(document, { subtree: true, childList: true });"""
+# Whether the curve has a point of this colour.
+PAINTED = """(() => {
+const canvas = document.querySelector('.plot canvas'), { width, height } = canvas, copy = new OffscreenCanvas(width, height).getContext('2d');
+copy.drawImage(canvas, 0, 0);
+const { data } = copy.getImageData(0, 0, width, height);
+return data.some((_, at) => at %% 4 === 0 && [%d, %d, %d, 255].every((part, place) => data[at + place] === part));
+})()"""
+
+
+def theme():
+    """Light or dark is the system's choice until another is made, by a key; which all tabs take up, and the next visit before it is painted"""
+    require_browser()
+    node, page = start()
+    mine_to(node, 6)
+    with Browser() as browser:
+        tab, other = (browser.open(f"http://{page.host}/") for _ in range(2))
+        for one in (tab, other):
+            one.show_as(1280)
+            one.do("Page.addScriptToEvaluateOnNewDocument", source=EARLY)
+            one.wait(f"{SETTLED} && {PAPER} === '{LIGHT}'", "the first view, light as the system")
+            one.there("#theme[aria-pressed=false]")
+        press(tab)
+        for one in (tab, other):
+            one.wait(f"{PAPER} === '{DARK}'", "a tab that is dark")
+            one.there("#theme[aria-pressed=true]")
+        if os.path.exists(LIBRARY):
+            tab.wait(PAINTED % (229, 138, 79), "the curve in the colours of the dark")
+        tab.do("Page.reload")
+        tab.wait(f"window.early !== undefined && {SETTLED}", "the page, once more")
+        tap.equal(tab.run("window.early"), "dark", "what was chosen, before there was a body")
+        tap.equal(tab.run(PAPER), DARK, "the page's colour on the next visit")
+        press(tab)
+        other.wait(f"{PAPER} === '{LIGHT}'", "both are light again")
+        tab.do("Page.bringToFront")  # a tab that nobody sees hears of it later
+        tab.show_as(1280, dark=True)
+        tab.wait(f"{PAPER} === '{DARK}'", "the system's choice is followed again")
+        tab.there("#theme[aria-pressed=true]")
+        check_quiet(tab, page, but=LIBRARY_GAP)
+    node.stop()
+
+
+def press(tab):
+    """The button for it, by the keyboard."""
+    tab.there("#theme:not([hidden])")
+    tab.run("document.getElementById('theme').focus()")
+    for kind in ("keyDown", "keyUp"):
+        tab.do("Input.dispatchKeyEvent", type=kind, key=" ", code="Space", text=" ", windowsVirtualKeyCode=32)
 
 
 def contributes():
@@ -438,4 +525,4 @@ if __name__ == "__main__":
         finally:
             end_all()
     else:
-        tap.main(harmless, clicks, tabs, contributes, looks, without)
+        tap.main(harmless, clicks, theme, tabs, contributes, looks, without)
