@@ -13,7 +13,7 @@ function number_field(text, attributes) {
 	return { label: h("label", text, input), input };
 }
 
-// A text, and what the model makes of it: "Go on" lets it write on behind what is there, "Edit" takes the text back.
+// A text, and what the model makes of it: "Continue" lets it write on behind what is there, "Edit" takes the text back.
 export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 	const prompt = h("textarea.prompt", { rows: compact ? 4 : 6, "aria-label": "what it shall continue",
 		maxlength: 8000, spellcheck: "false",
@@ -22,7 +22,7 @@ export function ask_form(view, { bytes = BYTES, compact = false } = {}) {
 	const length = number_field("bytes", { min: 1, max: 2000, step: 1, value: bytes });
 	const seed = number_field("seed", { min: 0, step: 1, placeholder: "drawn" });
 	const text = h("p.play.asked", { "aria-live": "polite", tabindex: 0, hidden: true }), about = h("div.chips.gap");
-	const button = h("button.main", { type: "submit" }, "Go on"),
+	const button = h("button.main", { type: "submit" }, "Continue"),
 		edit = h("button", { type: "button", hidden: true }, "Edit"),
 		stop = h("button", { type: "button", hidden: true }, "Stop");
 	const form = h("form.fill", prompt, text,

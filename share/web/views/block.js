@@ -2,9 +2,10 @@
 
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
-import { age, amount, bytes, change, count, duration, moment, nats, plural, share } from "../format.js";
-import { address_link, again_button, block_link, card, dataset_link, effect, facts, head, proof_link, span, swatch,
+import { amount, bytes, change, count, duration, moment, nats, plural, share } from "../format.js";
+import { address_link, again_button, ago, block_link, card, dataset_link, effect, facts, head, proof_link, span, swatch,
 	table, tx_link, whole } from "../parts.js";
+import { EFFECTS } from "./dataset.js";
 import { kind_of } from "./tx.js";
 
 const TRANSACTIONS = 100; // shown at most
@@ -24,9 +25,9 @@ function proof_columns(is_late) {
 
 const SLOTS = [
 	{ name: "dataset", class: "wide", of: (slot) => dataset_link(slot.dataset) },
-	{ name: "proofs", class: "n", of: (slot) => count(slot.proofs) },
+	{ name: "proofs", class: "n hide-narrow", of: (slot) => count(slot.proofs) },
 	{ name: "reserved text", class: "n", of: (slot) => effect(slot.effect) },
-	{ name: "its own pages", class: "n", of: (slot) => effect(slot.own) },
+	{ name: "own pages", class: "n hide-narrow", of: (slot) => effect(slot.own) },
 	{ name: "value", class: "n", of: (slot) => nats(slot.value) },
 	{ name: "note", of: (slot) => slot.left_out ? h("span.chip.bad", "left out") : !slot.known ?
 		h("span.chip", "new to it") : "" },
@@ -35,8 +36,8 @@ const SLOTS = [
 function slots_of(slots) {
 	const used = slots.filter((slot) => slot.proofs > 0), idle = slots.length - used.length;
 
-	return card("Slots: the data it was for, and what each did to the loss", table(SLOTS, used),
-		idle > 0 && h("p.quiet.gap", `${plural(idle, "slot")} without a proof`));
+	return card("Slots: the data it was for, and what each did to the loss", table(SLOTS, used), h("p.quiet.gap", EFFECTS),
+		idle > 0 && h("p.quiet", `${plural(idle, "slot")} without a proof`));
 }
 
 function transactions_of(block) {
@@ -48,7 +49,7 @@ function transactions_of(block) {
 		{ name: "what", class: "wide", of: (transaction) => kind_of(transaction) },
 		{ name: "outputs", class: "n hide-narrow", of: (transaction) => count(transaction.vout.length) },
 		{ name: "size", class: "n hide-narrow", of: (transaction) => bytes(transaction.size) },
-		{ name: "amount", class: "n", of: (transaction) => amount(sum(transaction)) },
+		{ name: "amount", class: "n", of: (transaction) => sum(transaction) > 0 ? amount(sum(transaction)) : "" },
 	], shown), block.tx.length > shown.length && h("p.note.gap",
 		`… and ${count(block.tx.length - shown.length)} more`)];
 }
@@ -121,7 +122,7 @@ export async function show(view, [id]) {
 		h("div.grid",
 			span("s8", card("What it is", facts([
 				["id", whole(block.hash)],
-				["when", `${moment(block.time)} · ${age(block.time)} ago`],
+				["when", h("span", `${moment(block.time)} · `, ago(block.time), " ago")],
 				["mined by", !is_genesis && address_link(block.miner)],
 				["confirmations", block.confirmations > 0 ?
 					count(block.confirmations) : "none: it is not on the active chain"],

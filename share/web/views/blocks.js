@@ -2,8 +2,8 @@
 
 import { get } from "../api.js";
 import { fill, h } from "../dom.js";
-import { age, amount, change, count, moment, plural } from "../format.js";
-import { address_link, block_link, dots, explain, head, table } from "../parts.js";
+import { amount, change, count, moment, nats, plural } from "../format.js";
+import { address_link, ago, block_link, dots, explain, head, table } from "../parts.js";
 
 const PAGE = 30;
 
@@ -17,28 +17,32 @@ function gain_of(block) {
 }
 
 export function tile(block, enters) {
-	const merged = block.merge && `ends a round, and merges ${plural(block.merge.merged, "run")}`;
+	const merged = block.merge && `merges ${plural(block.merge.merged, "run")}`;
 	const mark = !block.merge ? "" : block.merge.merged > 0 ? "merge" : "merge none";
 
 	return h("a.tile", { href: `#/block/${block.height}`, class: `${enters ? "enter" : ""} ${mark}`,
-		title: [moment(block.time), merged, plural(block.nTx - 1, "transaction")].filter(Boolean).join("\n") },
-	h("b", count(block.height)), h("span.quiet", ` ${age(block.time)}`),
-	dots(block.slots, block.nlate),
-	h("div", gain_of(block), h("span.dim", " nats")),
-	h("div.dim", `paid ${amount(block.paid, 2)}`));
+		title: `${moment(block.time)}\n${plural(block.nTx - 1, "transaction")}` },
+	h("b", count(block.height)), h("span.quiet", " ", ago(block.time)),
+	block.height === 0 ? h("div.dim", "the genesis block") : [
+		dots(block.slots, block.nlate),
+		h("div", gain_of(block), h("span.dim", " nats")),
+		h("div.dim", `paid ${amount(block.paid, 2)}`),
+		merged && h("div.small", { class: mark === "merge" ? "good" : "dim" }, merged),
+	]);
 }
 
 const COLUMNS = [
 	{ name: "block", of: (block) => block_link(block.height) },
-	{ name: "age", class: "dim", of: (block) => h("span", { title: moment(block.time) }, age(block.time)) },
-	{ name: "proofs", of: (block) => dots(block.slots, block.nlate) },
+	{ name: "age", class: "dim", of: (block) => ago(block.time) },
+	{ name: "proofs", class: "squares", of: (block) => dots(block.slots, block.nlate) },
+	{ name: "loss", class: "n hide-narrow", of: (block) => nats(block.loss_after) },
 	{ name: "change, nats", class: "n", of: gain_of },
-	{ name: "paid", class: "n", of: (block) => amount(block.paid, 2) },
+	{ name: "paid", class: "n hide-narrow", of: (block) => amount(block.paid, 2) },
 	{ name: "to data", class: "n hide-narrow", of: (block) => block.paid_data > 0 ? amount(block.paid_data, 2) : "" },
 	{ name: "to runs", class: "n hide-narrow", of: (block) => block.paid_runs > 0 ? amount(block.paid_runs, 2) : "" },
 	{ name: "transactions", class: "n hide-narrow", of: (block) => count(block.nTx) },
 	{ name: "mined by", class: "hide-narrow", of: (block) => address_link(block.miner) },
-	{ name: "round", of: (block) => block.merge ? h("span.chip", { class: block.merge.merged > 0 ? "good" : "" },
+	{ name: "round", class: "hide-narrow", of: (block) => block.merge ? h("span.chip", { class: block.merge.merged > 0 ? "good" : "" },
 		"merge") : "" },
 ];
 

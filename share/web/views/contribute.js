@@ -86,7 +86,9 @@ async function fill_wallets(view, select) {
 		const names = await post("wallets", {}, view.signal);
 
 		fill(select, names.map((name) => h("option", { value: name }, name || "(without a name)")));
-		select.parentElement.hidden = names.length < 2;
+		select.parentElement.hidden = names.length === 1;
+		if (names.length === 0)
+			fill(select, h("option", { value: "" }, "none is loaded: atelier-cli createwallet NAME makes one"));
 	} catch {
 		select.parentElement.hidden = true;
 	}

@@ -25,11 +25,14 @@ export function series_spark(view, number) {
 
 const known_values = (data) => (data.series?.mean_value ?? []).filter((value) => value !== null);
 
+export const EFFECTS = "No step trains on the reserved text, which is the benchmark, nor on a dataset's own pages. Its value, which is paid, is what a step " +
+	"gains on own pages: 0 if it was left out, as it harms the model, or while the text is new to the model.";
+
 const DRAWS = [
 	{ name: "block", of: (draw) => block_link(draw.height) },
-	{ name: "proofs", class: "n", of: (draw) => count(draw.proofs) },
+	{ name: "proofs", class: "n hide-narrow", of: (draw) => count(draw.proofs) },
 	{ name: "reserved text", class: "n", of: (draw) => effect(draw.effect) },
-	{ name: "its own pages", class: "n", of: (draw) => effect(draw.own) },
+	{ name: "own pages", class: "n hide-narrow", of: (draw) => effect(draw.own) },
 	{ name: "value", class: "n", of: (draw) => nats(draw.value) },
 	{ name: "note", of: (draw) => draw.left_out ? h("span.chip.bad", "left out") : draw.known ?
 		"" : h("span.chip", "new to it") },
@@ -63,7 +66,7 @@ export async function show(view, [number]) {
 		["registered", data.txid && h("span", "in block ", block_link(data.height), ", by ", tx_link(data.txid))],
 		["burned for it", data.number > 0 && amount(data.burned, 6)],
 		["status", status_of(data)],
-		["bytes", data.available ? "on this node" : "not on this node"],
+		["content", data.available ? "on this node" : "not on this node"],
 	]));
 	const worth = card("What it did", [
 		h("div.big", amount(data.total_paid, 2), " ", h("small", "earned by its owner")),
@@ -73,7 +76,7 @@ export async function show(view, [number]) {
 		value_line(data),
 	]);
 	const draws = card("Its last draws: what each did to the loss",
-		table(DRAWS, data.last_draws ?? [], { empty: "None yet." }));
+		table(DRAWS, data.last_draws ?? [], { empty: "None yet." }), data.last_draws?.length > 0 && h("p.quiet.gap", EFFECTS));
 
 	return { title: data.title, content: [
 		head([swatch(data.number), h("span", data.title)], `Dataset ${data.number}`,

@@ -10,9 +10,10 @@ import { ask_form } from "./ask.js";
 import { phases, seat_grid } from "./round.js";
 import { series_spark } from "./dataset.js";
 import { PEOPLE_SHORT, say_incomplete } from "./people.js";
-import { merge_change } from "./rounds.js";
+import { merge_change, span_of } from "./rounds.js";
 import { tile } from "./blocks.js";
 
+const CHAIN_OPTION = { main: "", test: " -testnet", regtest: " -regtest" };
 const TILES = 14;
 const DATASETS = 6;
 const LATE = 20; // dots for late proofs
@@ -32,11 +33,14 @@ function say_progress(model) {
 }
 
 function draw_model({ model, datasets }, curve) {
-	const over = model.mean_loss === null ? "" : ", mean of the last 16 blocks";
+	const loss = model.mean_loss ?? model.loss ?? null;
 
 	return [
-		h("div.big", nats(model.mean_loss ?? model.loss, 3), " ", h("small", `nats a byte on the benchmark${over}`)),
-		say_progress(model),
+		loss === null ? h("div.big", "untrained") : [
+			h("div.big", nats(loss, 3), " ", h("small", "nats a byte")),
+			h("div.dim", "loss on text that no step trains on; lower is better"),
+			say_progress(model),
+		],
 		curve && spark(curve.loss, "the loss over all blocks"),
 		h("div.dim", `${large(model.parameters)} parameters · ${plural(model.layers, "layer")} · context ${count(model.ctx)}`),
 		h("div.dim", "root ", h("span.mono", { title: model.root }, short(model.root, 12, 6))),
@@ -67,7 +71,7 @@ async function load_model(view, summary) {
 
 function draw_round({ round, run, height, spacing }) {
 	if (!round)
-		return h("p.note", "This chain has no rounds, or the first has not begun.");
+		return h("p.note", "The first round has not begun.");
 	return [
 		seat_grid(round),
 		phases(round, height),
@@ -115,10 +119,25 @@ function strip_of(view, summary) {
 	view.on(["block"], () => Promise.all([draw_blocks(), draw_next()]));
 	view.on(["proof", "tx"], draw_next);
 	strip.ready = Promise.all([draw_blocks(), draw_next()]);
-	const minute = setInterval(draw_blocks, 30000);
-
-	view.signal.addEventListener("abort", () => clearInterval(minute));
 	return strip;
+}
+
+// How to begin, for as long as there is only the genesis block.
+function first_steps(view, summary) {
+	const section = h("section.card.first", { hidden: true });
+
+	async function look() {
+		const { chain, height } = await summary().catch(() => ({ height: 1 }));
+		const call = `atelier-cli${CHAIN_OPTION[chain] ?? " -chainspec=FILE"}`;
+
+		section.hidden = height > 0;
+		fill(section, h("div.title", h("h2", "Nobody has trained this model yet")),
+			h("p.note", "Mine, and each block appears here as it comes. Or follow somebody who does:"),
+			h("pre.code", { tabindex: 0 }, `${call} createwallet w\n${call} setmining true\n${call} addnode ADDRESS add`));
+	}
+	view.on(["block"], () => !section.hidden && look());
+	look();
+	return section;
 }
 
 const data_columns = (view) => [
@@ -150,7 +169,7 @@ function newest_proof(view) {
 				h("dt", "trained on"), h("dd", dataset_link(proof.dataset)),
 				h("dt", "by"), h("dd", address_link(proof.miner), h("span.dim", ` for ${amount(proof.reward)}`)))),
 			h("div.s6", h("div.row", h("span.dim", "its digest"), h("span.mono", short(proof.digest, 12, 8)), button),
-				digest_cells(proof.digest), found));
+				digest_cells(proof.digest), h("div.quiet", "32 bytes of what came out: whoever repeats the step gets the same."), found));
 	} });
 
 	view.on(["block"], () => !touched && section.refresh());
@@ -158,6 +177,7 @@ function newest_proof(view) {
 }
 
 export async function show(view) {
+	const { round_blocks } = await get("spec", view.signal).catch(() => ({}));
 	let summary_asked = null;
 	const summary = () => (summary_asked ??= get("summary", view.signal));
 
@@ -178,8 +198,7 @@ export async function show(view) {
 		load: () => Promise.all([summary(), get(`rounds?count=${ROUNDS}`, view.signal)]),
 		draw: ([whole, rounds]) => {
 			if (whole.round)
-				fill(round.querySelector("h2"), round_link(whole.round.base,
-					`Round · base ${count(whole.round.base)}`));
+				fill(round.querySelector("h2"), round_link(whole.round.base, `Round of blocks ${span_of(whole.round)}`));
 			return [draw_round(whole), rounds.length > 1 &&
 				h("div.gap", table(MERGES, rounds.filter((one) => one.merged)))];
 		},
@@ -187,12 +206,14 @@ export async function show(view) {
 
 	return { title: "", content: [
 		h("h1.unseen", "The chain and its model"),
+		first_steps(view, summary),
 		h("div.grid",
 			panel(view, { title: h("a", { href: "#/model" }, "The model"), columns: "s5", kinds: ["block"],
 				load: () => load_model(view, summary), draw: ([whole, curve]) => draw_model(whole, curve) }),
 			span("s7", card_of_asking(view))),
 		strip_of(view, summary),
-		h("div.grid", curve_card(view), round, data, people, newest_proof(view)),
+		h("div.grid", curve_card(view, round_blocks ? "s8" : "s12"), round_blocks > 0 && round, data, people,
+			newest_proof(view)),
 	] };
 }
 

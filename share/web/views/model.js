@@ -65,19 +65,16 @@ export async function show(view) {
 	const listed = await get(`datasets?count=${DATASETS}`, view.signal).catch(() => []);
 	const numbers = new Map(listed.map((data) => [data.root, data.number]));
 	const numbered = model.data.map((one) => ({ ...one, colour: numbers.has(one.root) ? colour(numbers.get(one.root)) : "" }));
-	const sizes = card("Sizes", facts([
+	const sizes = card("What it is", facts([
+		["after block", block_link(model.height)],
+		["root", whole(model.model_root)],
 		["kind", model.architecture],
 		["parameters", `${large(model.parameters)} (${count(model.parameters)})`],
 		["layers", count(model.layers)],
 		["width", `${count(model.d)}, ${plural(model.heads, "head")}, feed-forward ${count(model.ff)}`],
 		["context", `${count(model.ctx)} bytes`],
 		["vocabulary", count(model.vocabulary)],
-		["a step", `${count(model.tokens_per_step)} tokens`],
-		["a body", bytes(model.body_bytes)],
-	]));
-	const where = card("Where it stands", facts([
-		["after block", block_link(model.height)],
-		["root", whole(model.model_root)],
+		["a training step", `${count(model.tokens_per_step)} tokens, ${bytes(model.body_bytes)} of change`],
 	]), h("p.quiet.gap", "The root is a hash of all weights. Every node that has verified the chain up to this block has the same, to the last bit."));
 	const lineage = card(`What it was trained on · ${plural(model.datasets, "dataset")}, ${count(model.slots)} slots`,
 		h("div.bar.tall", { role: "img", "aria-label": "shares of the datasets" }, numbered.map((one) =>
@@ -88,7 +85,6 @@ export async function show(view) {
 
 	return { title: "Model", content: [
 		head("The model", null, h("a.chip", { href: "#/ask" }, "Ask it"), h("a.chip", { href: "api/model" }, "JSON")),
-		h("div.grid", span("s5", sizes), span("s7", where), curve_card(view, "s12"), span("s12", lineage),
-			span("s5", licences),
-			span("s7", having), span("s12", card("Ask it from programs", how_to_ask())))] };
+		h("div.grid", span("s6", sizes), span("s6", having), curve_card(view, "s12"), span("s12", lineage),
+			span("s5", licences), span("s7", card("Ask it from programs", how_to_ask())))] };
 }

@@ -10,9 +10,9 @@ const OWN = 12; // runs
 
 const PEERS = [
 	{ name: "node", of: (peer) => h("span.mono", peer.addr ?? `peer ${peer.id}`) },
-	{ name: "how", of: (peer) => peer.inbound ? "came to us" : peer.connection_type },
-	{ name: "height", class: "n", of: (peer) => count(peer.synced_blocks) },
-	{ name: "ping", class: "n", of: (peer) => peer.pingtime === undefined ?
+	{ name: "how", class: "hide-narrow", of: (peer) => peer.inbound ? "came to us" : peer.connection_type },
+	{ name: "height", class: "n", of: (peer) => count(peer.synced_blocks < 0 ? null : peer.synced_blocks) },
+	{ name: "ping", class: "n hide-narrow", of: (peer) => peer.pingtime === undefined ?
 		"" : `${Math.round(peer.pingtime * 1000)} ms` },
 	{ name: "sent", class: "n hide-narrow", of: (peer) => bytes(peer.bytessent) },
 	{ name: "received", class: "n hide-narrow", of: (peer) => bytes(peer.bytesrecv) },
@@ -24,18 +24,18 @@ const PEERS = [
 
 const RUNS = [
 	{ name: "seat", of: (run) => h("a", { href: `#/round/${run.base}/${run.height}` }, count(run.height)) },
-	{ name: "round", class: "n", of: (run) => h("a", { href: `#/round/${run.base}` }, count(run.base)) },
+	{ name: "round", class: "n hide-narrow", of: (run) => h("a", { href: `#/round/${run.base}` }, count(run.base)) },
 	{ name: "state", of: (run) => run.state },
 	{ name: "segments", class: "n", of: (run) => `${count(run.segments_done)} of ${count(run.segments)}` },
-	{ name: "deadline", class: "n", of: (run) => run.deadline ? count(run.deadline) : "" },
-	{ name: "pay", class: "n", of: (run) => amount(run.pay) },
+	{ name: "deadline", class: "n hide-narrow", of: (run) => run.deadline ? count(run.deadline) : "" },
+	{ name: "pay", class: "n", of: (run) => run.pay > 0 ? amount(run.pay) : "" },
 	{ name: "problem", class: "text dim hide-narrow", of: (run) => run.problem ?? "" },
 ];
 
 function draw_mining(mining) {
 	return facts([
 		["mining", mining.mining ? (mining.paused ?
-			`paused: ${mining.paused}` : `with ${plural(mining.threads, "thread")}`) : "no"],
+			`paused: ${mining.paused}` : `with ${plural(mining.threads, "thread")}`) : ["no: ", h("span.mono", "atelier-cli setmining true"), " begins"]],
 		["paid to", mining.address && address_link(mining.address)],
 		["speed", mining.mining && `${mining.steps_per_second} steps/s, ${count(mining.tokens_per_second)} tokens/s`],
 		["attempts", count(mining.attempts)],
@@ -47,14 +47,14 @@ function draw_mining(mining) {
 }
 
 function draw_chain(chain) {
-	return [facts([
+	return facts([
 		["chain", chain.chain],
 		["tip", block_link(chain.bestblockhash, count(chain.blocks))],
 		["best header", count(chain.headers)],
 		["verified", share(chain.verificationprogress)],
 		["on disk", bytes(chain.size_on_disk) + (chain.pruned ? `, pruned below ${count(chain.prune_height)}` : "")],
-		["burned a byte", `${chain.data_rate} base units, for data`],
-	]), chain.warnings.map((warning) => h("p.note.bad.gap", { role: "alert" }, warning))];
+		["price of data", `${chain.data_rate} base units a byte, burned`],
+	]);
 }
 
 // What keys used and paid for. Shown to who has the page's key alone, and only where something is sold.
@@ -105,7 +105,7 @@ export async function show(view) {
 			])),
 			income_of(view),
 			part("runs", "Own runs, newest first", "s12", ["run", "block"],
-				(runs) => table(RUNS, runs.reverse().slice(0, OWN), { empty: "None." })),
-			part("peers", "Peers", "s12", ["block"], (peers) => table(PEERS, peers, { empty: "Nobody is connected." })),
+				(runs) => table(RUNS, runs.reverse().slice(0, OWN), { empty: "None: in a round they come with the blocks of the one before that this node's wallets mined." })),
+			part("peers", "Peers", "s12", ["block"], (peers) => table(PEERS, peers, { empty: ["Nobody is connected. To have a peer: ", h("span.mono", "atelier-cli addnode ADDRESS add")] })),
 			part("mempool/txs", "Mempool", "s12", ["tx", "block"], draw_waiting))] };
 }

@@ -2,8 +2,8 @@
 
 import { get, path_of } from "../api.js";
 import { h } from "../dom.js";
-import { age, amount, count, moment } from "../format.js";
-import { address_link, again_button, audited_proof, block_link, card, dataset_link, digest_cells, facts, head, span,
+import { amount, count, moment } from "../format.js";
+import { address_link, again_button, ago, audited_proof, block_link, card, dataset_link, digest_cells, facts, head, span,
 	whole } from "../parts.js";
 
 export async function show(view, [id]) {
@@ -23,7 +23,7 @@ export async function show(view, [id]) {
 		"bit: whoever trains on the same windows from the same state gets the same change of the model, and so the same digest."));
 	const right = card("Who did it", facts([
 		["miner", address_link(proof.miner)],
-		["when", `${moment(proof.time)} · ${age(proof.time)} ago`],
+		["when", h("span", `${moment(proof.time)} · `, ago(proof.time), " ago")],
 		["block", h("span", block_link(proof.height),
 			h("span.dim", proof.index === 0 ? " · its own proof" : ` · proof ${proof.index}`))],
 		["confirmations", count(proof.confirmations)],

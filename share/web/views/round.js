@@ -3,8 +3,8 @@
 import { get, path_of } from "../api.js";
 import { fill, h } from "../dom.js";
 import { amount, change, count, duration, nats, plural } from "../format.js";
-import { address_link, again_button, block_link, card, dataset_link, digest_cells, facts, get_panel, head,
-	table } from "../parts.js";
+import { address_link, again_button, block_link, card, dataset_link, digest_cells, facts, head, panel, table } from "../parts.js";
+import { span_of } from "./rounds.js";
 
 const KINDS = {
 	open: "open", training: "training", committed: "committed", disclosed: "disclosed", "not disclosed": "committed",
@@ -38,7 +38,7 @@ export function seat_grid(round) {
 		h("div.legend", [...counts].map(([state, seats]) =>
 			h("span", h("span.swatch", { class: `k-${KINDS[state] ?? "open"}` }),
 			h("span", `${WORDS[state] ?? state} ${count(seats)}`))),
-		round.seats.some((seat) => seat.own) && h("span", "ringed: own")),
+		round.seats.some((seat) => seat.own) && h("span", "ringed: this node's")),
 	];
 }
 
@@ -98,14 +98,16 @@ function seat_columns(round) {
 		{ name: "dataset", class: "hide-narrow", of: (seat) => seat.dataset === undefined ?
 			"" : dataset_link(seat.dataset) },
 		{ name: "segments", class: "n", of: (seat) => count(seat.length) },
-		{ name: "pay", class: "n", of: (seat) => amount(seat.pay) },
+		{ name: "pay", class: "n", of: (seat) => seat.pay > 0 ? amount(seat.pay) : "" },
 	];
 }
 
 export async function show(view, [base, seat]) {
 	const path = path_of("round", base);
 	const chosen = h("div.s12", { hidden: true });
-	const shown = get_panel(view, path, { columns: "s12", kinds: ["block", "run"], draw: (round) => {
+	const first = await get(path, view.signal);
+	const load = () => Promise.all([get(path, view.signal), get("chain", view.signal)]);
+	const shown = panel(view, { columns: "s12", kinds: ["block", "run"], load, draw: ([round, chain]) => {
 		const found = round.seats.find((one) => String(one.height) === seat);
 
 		if (found && chosen.hidden) {
@@ -114,7 +116,7 @@ export async function show(view, [base, seat]) {
 		}
 		return [
 			h("div.grid",
-				h("div.s7", seat_grid(round)),
+				h("div.s7", seat_grid(round), !round.merged && phases(round, chain.blocks)),
 				h("div.s5", facts([
 					["base", block_link(round.base)],
 					["commits until", block_link(round.commits_until)],
@@ -128,9 +130,11 @@ export async function show(view, [base, seat]) {
 		];
 	} });
 
-	return { title: `Round of ${count(base)}`, content: [
-		head(`Round · base ${count(base)}`, "Who mined a block of the round before has a seat here: his node trains on from the model after the " +
+	const title = `Round of blocks ${span_of(first)}`;
+
+	return { title, content: [
+		head(title, "Who mined a block of the round before has a seat here: his node trains on from the model after the " +
 			"base, commits to what came out, and shows a segment that is drawn afterwards. Everybody executes that one.",
-		h("a.chip", { href: `api/round/${base}` }, "JSON")),
+		h("a.chip", { href: `api/${path}` }, "JSON")),
 		h("div.grid", chosen, shown)] };
 }

@@ -7,6 +7,8 @@ import { get_panel, head, round_link, table } from "../parts.js";
 const COUNT = 50;
 const seats = (round, state) => count(round.seats[state] ?? 0);
 
+export const span_of = (round) => `${count(round.base + 1)}–${count(round.merge)}`;
+
 // What the merge did to the loss.
 export function merge_change(round) {
 	if (!round.merged)
@@ -18,14 +20,13 @@ export function merge_change(round) {
 }
 
 const COLUMNS = [
-	{ name: "base", of: (round) => round_link(round.base) },
-	{ name: "merge", class: "n", of: (round) => h("a", { href: `#/block/${round.merge}` }, count(round.merge)) },
-	{ name: "merged", class: "n", of: (round) => round.merged ? seats(round, "merged") : "" },
+	{ name: "blocks", of: (round) => round_link(round.base, span_of(round)) },
+	{ name: "runs merged", class: "n", of: (round) => round.merged ? seats(round, "merged") : "" },
 	{ name: "left out", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "left out") : "" },
 	{ name: "struck", class: "n", of: (round) => round.merged ? seats(round, "struck") : "" },
 	{ name: "empty", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "empty") : "" },
-	{ name: "loss before", class: "n hide-narrow", of: (round) => nats(round.loss_before) },
-	{ name: "change", class: "n", of: merge_change },
+	{ name: "loss before", class: "n hide-narrow", of: (round) => round.merged ? nats(round.loss_before) : "" },
+	{ name: "change, nats", class: "n", of: merge_change },
 	{ name: "note", class: "hide-narrow", of: (round) => round.halved ? "by the better half" : "" },
 ];
 
