@@ -165,8 +165,11 @@ static bool settle_may(struct rpc_request *settle_request, const struct calls_pa
 	else if (sums->is_waiting) {
 		hex_encode_reversed(waiting_txid, sums->newest->txid, 32);
 		rpc_fail(settle_request, RPC_WALLET_ERROR,
-			"The last settlement, %s of the wallet %s, is in no block yet", waiting_txid,
-			sums->newest->wallet);
+			"The last settlement, %s of the wallet %s%s, is in no block yet", waiting_txid,
+			sums->newest->wallet,
+			wallets_find(parts->wallets, sums->newest->wallet) != NULL ?
+				"" :
+				" (which is not loaded: load it, or nobody can tell whether it was sent)");
 	} else
 		return true;
 	return false;

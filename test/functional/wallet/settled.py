@@ -85,6 +85,10 @@ def settles_once():
         tap.equal(shop.sums(), (COIN, settled, share - settled), "rounding is left")
         with tap.raises(-4, answer["txid"]):
             shop.shop.settleusage()
+        node.rpc.unloadwallet("shop")
+        with tap.raises(-4, "not loaded"):
+            node.rpc.wallet("ann").settleusage()
+        node.rpc.loadwallet("shop")
         block, = shop.mine(1)
         tap.equal(shop.shop.settleusage()["payees"], [], "nothing is left to pay")
         node.rpc.invalidateblock(block)
