@@ -38,16 +38,28 @@ static bool db_failed(struct errmsg *err, const char *path, const char *what, ch
 }
 
 /* LevelDB opens whatever has a name of its files, and waits for the other end of a pipe: that is damage, told in its
- * words. A folder that is not there is for it to make. */
+ * words, as what is no folder is. One that only cannot be looked into is not damaged, and one that is not there is for
+ * LevelDB to make. */
+static bool db_check_folder(const char *path, struct errmsg *err)
+{
+	DIR *db_folder = opendir(path);
+
+	if (db_folder == NULL && errno == ENOENT)
+		return true;
+	if (db_folder == NULL && errno != ENOTDIR)
+		return errmsg_set(err, "Cannot open the database %s: IO error: %s", path, strerror(errno));
+	if (db_folder != NULL)
+		closedir(db_folder);
+	return dir_check_files(path, err) || errmsg_wrap(err, "Cannot open the database %s: Corruption", path);
+}
+
 static struct db *db_open_at(const char *path, bool make, struct errmsg *err)
 {
 	char *leveldb_reason = NULL;
 	struct db *db;
 
-	if (file_exists(path) && !dir_check_files(path, err)) {
-		errmsg_wrap(err, "Cannot open the database %s: Corruption", path);
+	if (!db_check_folder(path, err))
 		return NULL;
-	}
 	db = mem_calloc(1, sizeof *db);
 	db->path = mem_strdup(path);
 	db->cache = leveldb_cache_create_lru(DB_CACHE_BYTES);

@@ -3,10 +3,12 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <leveldb/c.h>
+#include <sys/resource.h>
 
 #include "faults.h"
 #include "store/db.h"
 #include "unit.h"
+#include "util/file.h"
 #include "util/mem.h"
 
 enum { WRITES = 18, BIG = 3 << 20 };
@@ -235,6 +237,29 @@ static void test_walk_over_deleted(void **unused)
 	scratch_remove(folder);
 }
 
+/* A folder that cannot be looked into, here for want of descriptors, is not taken for a damaged one; a file is. */
+static void test_no_look(void **unused)
+{
+	char *folder = scratch_new(), *path = path_join(folder, "db");
+	struct rlimit before, none = { .rlim_cur = 0 };
+	struct errmsg err;
+
+	(void)unused;
+	assert_true(dir_make(path, &err));
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	none.rlim_max = before.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &none), 0);
+	assert_null(db_open(path, &err));
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_false(db_is_damage(&err));
+	assert_int_equal(rmdir(path), 0);
+	assert_true(file_write_atomic(path, "", 0, 0600, &err));
+	assert_null(db_open(path, &err));
+	assert_true(db_is_damage(&err));
+	free(path);
+	scratch_remove(folder);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -244,6 +269,7 @@ int main(void)
 		cmocka_unit_test(test_open),
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_walk_over_deleted),
+		cmocka_unit_test(test_no_look),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
