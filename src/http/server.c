@@ -715,9 +715,12 @@ static void server_on_write(struct bufferevent *wire, void *arg)
 		server_end_connection(connection);
 		return;
 	}
-	/* The next request may be here already, and then no byte comes that would tell of it. */
+	/* The next request may be here already, and then no byte comes that would tell of it; nor one that would end it
+	 * if its sender has closed his side. */
 	server_await_head(connection);
 	server_read_head(connection);
+	if (connection->finished && (connection->stage == HTTP_STAGE_HEAD || connection->stage == HTTP_STAGE_BODY))
+		http_connection_free(connection);
 }
 
 /* Who has sent his last byte may still wait for an answer, unless the endpoint takes it for leaving. */

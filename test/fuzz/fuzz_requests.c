@@ -20,6 +20,7 @@
 #include "http/listeners.h"
 #include "node/node.h"
 #include "rpc/json.h"
+#include "util/clock.h"
 #include "util/file.h"
 #include "util/mem.h"
 
@@ -29,7 +30,13 @@ enum fuzz_way {
 	FUZZ_WAITS = 4,  /* waits a moment for an answer before that */
 };
 
-enum { FUZZ_PIECE = 0xff, FUZZ_PATIENCE = 5 /* tenths of ms */, FUZZ_SETUP = 600000, FUZZ_KEY = 64 };
+enum {
+	FUZZ_PIECE = 0xff,
+	FUZZ_PATIENCE = 5 /* tenths of ms */,
+	FUZZ_SETUP = 600000,
+	FUZZ_END = 20000 /* ms */,
+	FUZZ_KEY = 64
+};
 
 /* --- listeners.h, of which each server makes one: RPC's first, then the page's --- */
 
@@ -126,6 +133,18 @@ static bool fuzz_send(int fd, const uint8_t *bytes, size_t size, struct buf *ans
 	return true;
 }
 
+/* Who sends nothing more is not waited for: the end comes as soon as his last answer has left, and no work takes long.
+ */
+static void fuzz_hear_end(int fd, struct buf *answer)
+{
+	int64_t began = clock_mono_ms();
+
+	while (fuzz_read(fd, answer)) {
+		fuzz_turn();
+		FUZZ_PROMISE(clock_mono_ms() < began + FUZZ_END);
+	}
+}
+
 static void fuzz_talk(const struct listeners *door, unsigned way, const uint8_t *bytes, size_t size, int patience,
 	struct buf *answer)
 {
@@ -151,8 +170,7 @@ static void fuzz_talk(const struct listeners *door, unsigned way, const uint8_t 
 		is_open = fuzz_read(ends[0], answer);
 	}
 	if (way & FUZZ_CLOSES && shutdown(ends[0], SHUT_WR) == 0)
-		while (fuzz_read(ends[0], answer))
-			fuzz_turn();
+		fuzz_hear_end(ends[0], answer);
 	fuzz_read(ends[0], answer);
 	close(ends[0]);
 	fuzz_turn();

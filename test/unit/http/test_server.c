@@ -29,6 +29,15 @@ static bool has_path(const char *path)
 	return strcmp(path, "/") == 0 || strncmp(path, "/a", 2) == 0;
 }
 
+/* More than systems hold of what nobody reads. */
+static void answer_much(struct http_exchange *exchange)
+{
+	struct http_answer answer = { .status = 200, .type = "text/plain" };
+
+	memset(buf_extend(&answer.body, 32 << 20), 'x', 32 << 20);
+	http_server_answer(exchange, &answer);
+}
+
 /* "later" is answered by the test; "stop" ends the loop when the answer has left; all else is told again. */
 static void handle(void *context, const struct http_request *request, struct http_exchange *exchange)
 {
@@ -39,6 +48,8 @@ static void handle(void *context, const struct http_request *request, struct htt
 	if (strcmp(text, "/ later") == 0) {
 		waiting = exchange;
 		event_base_loopbreak(context);
+	} else if (strcmp(text, "/ much") == 0) {
+		answer_much(exchange);
 	} else if (strcmp(text, "/ nothing") == 0) {
 		http_server_answer(exchange, &(struct http_answer){ .status = 204 });
 	} else {
@@ -184,6 +195,35 @@ static void test_keep_alive(void **state)
 	raw_expect(f, fd, "Connection: close");
 	raw_expect(f, fd, NULL);
 	close(fd);
+}
+
+/* Who closes his side while his answer is on its way is not waited for, whatever part of a request may be behind it. */
+static void test_half_closed(void **state)
+{
+	struct place *f = *state;
+	static char piece[1 << 16];
+	char header[200], text[900];
+
+	place_restart(f, 0, 3600);
+	place_authorization(f, header);
+	for (int part = 0; part < 3; part++) {
+		ssize_t more = 1;
+		int fd;
+
+		snprintf(text, sizeof text, "POST / HTTP/1.1\r\n%sContent-Length: 4\r\n\r\nmuch%s%s%s", header,
+			part > 0 ? "POST / HTTP/1.1\r\n" : "", part > 1 ? header : "",
+			part > 1 ? "Content-Length: 4\r\n\r\nbo" : "");
+		fd = raw_connect(f, text);
+		assert_int_equal(shutdown(fd, SHUT_WR), 0);
+		for (int turn = 0; turn < 60000 && more != 0; turn++) {
+			event_base_loop(f->base, EVLOOP_NONBLOCK);
+			more = recv(fd, piece, sizeof piece, MSG_DONTWAIT);
+			if (more < 0)
+				usleep(1000);
+		}
+		assert_int_equal(more, 0);
+		close(fd);
+	}
 }
 
 /* The body of somebody unknown is not read, however much there may be; who asks first may send his. */
@@ -782,6 +822,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_password, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_raw, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_keep_alive, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_half_closed, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_body, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_strangers, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_full_of_work, setup, teardown),
