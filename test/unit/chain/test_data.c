@@ -1,4 +1,6 @@
 /* Contributions and their blobs, the pool of loose proofs, and proofs that are false. */
+#include <unistd.h>
+
 #include "chain/chain_helper.h"
 #include "chain/internal.h"
 #include "chain/mempool/mempool.h"
@@ -780,12 +782,56 @@ static void test_verdicts_of_a_block(void **unused)
 	helper_stop(&helper);
 }
 
+/* The last bytes of a blob. */
+static bool gather_end(void *context, const struct course_data *data)
+{
+	return data->read(data->context, data->size - 32, context, 32);
+}
+
+static enum blobs_found gather_file(struct helper *h, const uint8_t root[32], bool is_checked, uint8_t end[32])
+{
+	struct errmsg err;
+
+	memset(end, 0, 32);
+	return blobs_gather_file(h->chain->blobs, root, BLOB_SIZE, is_checked, gather_end, end, &err);
+}
+
+/* By a worker: one that nobody has looked at is looked at first. */
+static void test_gathered_from_file(void **unused)
+{
+	uint8_t data[BLOB_SIZE], root[32], end[32];
+	struct helper h;
+	struct errmsg err;
+	char *path;
+
+	(void)unused;
+	helper_start(&h);
+	helper_bytes(data, sizeof data, 1);
+	contribution_root(data, sizeof data, root);
+	assert_int_equal(blobs_put(h.chain->blobs, root, data, sizeof data, BLOBS_PENDING, &err), BLOBS_STORED);
+	path = blobs_path(h.chain->blobs, root);
+	for (int is_checked = 0; is_checked <= 1; is_checked++) {
+		assert_int_equal(gather_file(&h, root, is_checked, end), BLOBS_SOUND);
+		assert_memory_equal(end, data + sizeof data - 32, 32);
+	}
+	helper_flip(&h, "blobs/*", 100);
+	assert_int_equal(gather_file(&h, root, false, end), BLOBS_DAMAGED);
+	assert_int_equal(gather_file(&h, root, true, end), BLOBS_SOUND);
+	assert_int_equal(truncate(path, 100), 0);
+	assert_int_equal(gather_file(&h, root, true, end), BLOBS_DAMAGED);
+	helper_remove(&h, "blobs/*");
+	assert_int_equal(gather_file(&h, root, true, end), BLOBS_DAMAGED);
+	free(path);
+	helper_stop(&h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_blob_missing),
 		cmocka_unit_test(test_judged_at_once),
 		cmocka_unit_test(test_blob_taken_away),
+		cmocka_unit_test(test_gathered_from_file),
 		cmocka_unit_test(test_false_registration),
 		cmocka_unit_test(test_dataset_lives),
 		cmocka_unit_test(test_near_copies),
