@@ -103,7 +103,7 @@ export async function show(view) {
 		owner: h("input.mono", { placeholder: "a new address of the wallet" }),
 		pages: h("input", { type: "checkbox" }),
 		key: h("input.mono", { type: "password", autocomplete: "off", value: key(),
-			placeholder: "as the node's log has it" }),
+			placeholder: "the 64 digits behind #key=" }),
 	};
 	const progress = progress_of(view, fields);
 	const result = h("div.full", { "aria-live": "polite" });
@@ -148,8 +148,8 @@ export async function show(view) {
 		h("label", "owner, who is paid", fields.owner),
 		h("label.inline.full", fields.pages, "leave out pages that are nearly empty, or there twice"),
 		h("label.full", { hidden: true }, "wallet that pays", fields.wallet),
-		key() === "" && h("label.full", "the page's key: the node's log and ",
-			h("span.mono", "atelier-cli getpageaddress"), " tell the address with it",
+		key() === "" && h("label.full", "the page's key: ",
+			h("span.mono", "atelier-cli getpageaddress"), " tells the address with it",
 			fields.key),
 		h("div.row.full", look, send), result);
 
