@@ -16,12 +16,13 @@ struct place {
 	uint16_t port;
 	struct http_endpoint endpoint;
 	const char *only;
+	bool is_open; /* to whoever comes: nobody is asked for the cookie */
 	struct http_server *server;
 };
 
 uint16_t helper_free_port(void);
 
-/* base and endpoint are filled in. */
+/* base and endpoint are filled in, and what else is not usual. */
 void place_open(struct place *place);
 void place_close(struct place *place);
 

@@ -36,17 +36,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-	static const char *const loopback[] = { "127.0.0.1" };
 	struct fixture *f = calloc(1, sizeof *f);
-	struct http_endpoint endpoint;
-	struct http_server_config config = {
-		.name = "Test",
-		.binds = loopback,
-		.bind_count = 1,
-		.is_open = true,
-		.endpoints = &endpoint,
-		.endpoint_count = 1,
-	};
 
 	begun = 0;
 	far_group = 0;
@@ -54,10 +44,9 @@ static int setup(void **state)
 	rpc_table_add(f->table, methods, 1, NULL);
 	f->actions = actions_new(f->table, &f->key, false);
 	f->place.base = event_base_new();
-	f->place.port = config.port = helper_free_port();
-	endpoint = (struct http_endpoint){ "POST", actions_has_path, 1000, actions_handle, f->actions, true };
-	f->place.server = http_server_new(f->place.base, &config, NULL);
-	assert_non_null(f->place.server);
+	f->place.endpoint = (struct http_endpoint){ "POST", actions_has_path, 1000, actions_handle, f->actions, true };
+	f->place.is_open = true;
+	place_open(&f->place);
 	*state = f;
 	return 0;
 }
@@ -66,11 +55,10 @@ static int teardown(void **state)
 {
 	struct fixture *f = *state;
 
-	http_server_free(f->place.server);
+	place_close(&f->place);
 	if (f->actions != NULL)
 		actions_free(f->actions);
 	rpc_table_free(f->table);
-	event_base_free(f->place.base);
 	free(f);
 	return 0;
 }

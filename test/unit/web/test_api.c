@@ -65,17 +65,7 @@ struct fixture {
 
 static int setup(void **state)
 {
-	static const char *const loopback[] = { "127.0.0.1" };
 	struct fixture *f = calloc(1, sizeof *f);
-	struct http_endpoint endpoint;
-	struct http_server_config config = {
-		.name = "Test",
-		.binds = loopback,
-		.bind_count = 1,
-		.is_open = true,
-		.endpoints = &endpoint,
-		.endpoint_count = 1,
-	};
 
 	calls = 0;
 	call_takes = 0;
@@ -85,10 +75,9 @@ static int setup(void **state)
 	rpc_table_add(f->table, methods, sizeof methods / sizeof methods[0], NULL);
 	f->api = api_new(f->table);
 	f->place.base = event_base_new();
-	f->place.port = config.port = helper_free_port();
-	endpoint = (struct http_endpoint){ "GET", api_has_path, 0, api_handle, f->api, false };
-	f->place.server = http_server_new(f->place.base, &config, NULL);
-	assert_non_null(f->place.server);
+	f->place.endpoint = (struct http_endpoint){ "GET", api_has_path, 0, api_handle, f->api, false };
+	f->place.is_open = true;
+	place_open(&f->place);
 	*state = f;
 	return 0;
 }
@@ -98,11 +87,10 @@ static int teardown(void **state)
 	struct fixture *f = *state;
 
 	clock_set_mono(0);
-	http_server_free(f->place.server);
+	place_close(&f->place);
 	if (f->api != NULL)
 		api_free(f->api);
 	rpc_table_free(f->table);
-	event_base_free(f->place.base);
 	free(f);
 	return 0;
 }
