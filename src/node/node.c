@@ -25,6 +25,7 @@
 #include "ml/selftest.h"
 #include "net/net.h"
 #include "operator/journal.h"
+#include "operator/pid_file.h"
 #include "operator/watch.h"
 #include "rpc/endpoint.h"
 #include "rpc/table.h"
@@ -43,7 +44,7 @@
 #include "work/runner.h"
 #include "work/text/writer.h"
 
-enum { NODE_NAMED_ROOM = 2 * SETTINGS_LIST_MAX, NODE_PID_TEXT_MAX = 32 };
+enum { NODE_NAMED_ROOM = 2 * SETTINGS_LIST_MAX };
 
 #define NODE_IMPORT_OVER INT64_MAX
 enum { NODE_IMPORT_PAUSE = 60 }; /* seconds until a file is read again at the earliest */
@@ -223,32 +224,11 @@ static bool node_open_folder(struct node *node, struct errmsg *err)
 	return node->logging;
 }
 
-/* Only what holds a process id, or nothing, is replaced: -pid may name any file by mistake. */
-static bool node_check_pid_file(const char *node_pid_path, struct errmsg *err)
-{
-	struct buf node_pid;
-	bool ok = true;
-
-	if (!file_exists(node_pid_path))
-		return true;
-	buf_init(&node_pid);
-	ok = file_read(node_pid_path, NODE_PID_TEXT_MAX, &node_pid, err);
-	for (size_t i = 0; i < node_pid.size && ok; i++)
-		ok = strchr("0123456789\n", node_pid.data[i]) != NULL ||
-			errmsg_set(err, "%s: holds something else", node_pid_path);
-	buf_clear(&node_pid);
-	return ok || errmsg_wrap(err, "The process id cannot be written");
-}
-
 static bool node_write_pid(struct node *node, struct errmsg *err)
 {
-	char node_pid[NODE_PID_TEXT_MAX],
-		*node_pid_path = path_join(node->settings->datadir.data,
-			options_string(node->settings->options, "pid"));
-	int node_pid_size = snprintf(node_pid, sizeof node_pid, "%ld\n", (long)getpid());
+	char *node_pid_path = path_join(node->settings->datadir.data, options_string(node->settings->options, "pid"));
 
-	if (node_check_pid_file(node_pid_path, err) &&
-		file_write_atomic(node_pid_path, node_pid, (size_t)node_pid_size, 0644, err))
+	if (pid_file_write(node_pid_path, err))
 		node->pid_path = node_pid_path;
 	else
 		free(node_pid_path);
