@@ -285,11 +285,12 @@ def free_ports(count):
 
 
 def wait_until(condition, what="the condition holds", seconds=PATIENCE):
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.002
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"waited {seconds} seconds in vain until {what}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
 
 
 def wait_for_same_tip(*nodes, seconds=PATIENCE):

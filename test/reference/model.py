@@ -238,11 +238,10 @@ def token_loss(logits, target, inv):
 def dithered(dx, key, token, inv):
     """The gradient of a token's logits on the grid of inv, each value shifted by keyed noise before it is rounded."""
     e = grid_exponent(inv)
-    out = []
-    for x, word in zip(dx, philox_counters(key, [(token, DITHER + 256 * draw) for draw in range(64)])):
-        shift = f32(float((word >> 16) - (word & 0xffff)) * math.ldexp(1.0, e - 16))
-        out.append(math.ldexp(float(round(math.ldexp(f32(x + shift), -e))), e))
-    return out
+    grid, steps, noise = math.ldexp(1.0, e), math.ldexp(1.0, -e), math.ldexp(1.0, e - 16)
+    words = philox_counters(key, [(token, DITHER + 256 * draw) for draw in range(64)])
+    shifts = rounded([((word >> 16) - (word & 0xffff)) * noise for word in words])
+    return [round(x * steps) * grid for x in add(dx, shifts)]
 
 
 def micro_batch(model, theta, windows, inv, gradient, key, first_row):

@@ -2,6 +2,7 @@
 """Who joins a chain with rounds late finds what all others found, of them or of one another; believes nothing that the chain
 says of a round that is over; and so does a node that makes its index anew."""
 
+import functools
 import os
 import shutil
 import sys
@@ -26,6 +27,31 @@ class RightStory(Story):
 
     def wrongs(self, right):
         return ()
+
+
+class Told:
+    """The story, told once for both cases: the blocks of the whole of it, and the chain at the merge."""
+
+    def __init__(self):
+        story, self.pairs = RightStory(), []
+        self.genesis = story.chain.fork()
+        story.tell(MERGE, self.keep)
+        self.merged = story.chain.fork()
+        story.tell(LAST, self.keep)
+
+    def keep(self, block, blobs, reason):
+        tap.equal(reason, None, "of a right block")
+        self.pairs.append((block, blobs))
+
+    def listener(self, height):
+        """A node that was shown the blocks up to there."""
+        listener = Listener(self.genesis)
+        for block, blobs in self.pairs[:height]:
+            listener.ask(block, blobs, None)
+        return listener
+
+
+told = functools.cache(Told)
 
 
 def late_node(*connect):
@@ -79,10 +105,7 @@ def lost_blobs(node, peer, known):
 
 def joined_late():
     """Merges, struck seats and a void one: the same by whoever has them, from a peer, a late one, or files of one's own"""
-    story = RightStory()
-    listener = Listener(story.chain)
-    story.tell(LAST, listener.hear)
-    full = listener.node
+    full = told().listener(LAST).node
     known = facts(full)
     tap.equal([one["void"] for one in full.rpc.getrounds()[1:]], [True, False, False], "rounds, the newest first")
     late = late_node(full)
@@ -139,14 +162,10 @@ LIES = {
 
 def lies():
     """What a longer chain says falsely of a round that is over is found out by who joins late; the honest one is taken"""
-    story = RightStory()
-    listener = Listener(story.chain)
-    story.tell(MERGE, listener.hear)
-    merged = story.chain.fork()
-    story.tell(MERGE + 1, listener.hear)
+    listener = told().listener(MERGE + 1)
     honest = facts(listener.node)
     for what, (reason, lie) in LIES.items():
-        forged = merged.fork()
+        forged = told().merged.fork()
         lie(forged)
         for height in range(MERGE + 1, MERGE + 2 + ABOVE):
             forged.judge(forged.child(public_key(secret_of(height))))
