@@ -109,8 +109,8 @@ class Peer:
             asked = [] if root in self.blobs else [payload for command, payload in self.heard
                                                    if command == "getpart" and payload[:32] == root]
             self.blobs[root] = blob
-        for payload in asked:
-            self.send_part(payload)
+            for payload in asked:  # before what is asked for meanwhile: parts that do not come in order count for nothing
+                self.send_part(payload)
 
     def is_asked_for_blob(self, root):
         """Waits for that; the payload of the first getpart."""
