@@ -21,6 +21,7 @@
 #include "explorer/explorer.h"
 #include "http/server.h"
 #include "ml/backend.h"
+#include "ml/backend_cpu.h"
 #include "ml/kernel/engine.h"
 #include "ml/selftest.h"
 #include "net/net.h"
@@ -246,7 +247,10 @@ static bool node_choose_engine(const struct node *node, struct errmsg *err)
 			"-engine=%.20s: without exact products this node would accept and make false proofs",
 			node_engine_name);
 	backend_select(node_engine_kind);
-	log_info("Products are computed by %s", node_engine_kind->name);
+	const char *kernels = engine_kernels(backend_cpu_engine(node_engine_kind));
+
+	log_info("Products are computed by %s%s%s", node_engine_kind->name, kernels != NULL ? ", kernels for " : "",
+		kernels != NULL ? kernels : "");
 	return true;
 }
 

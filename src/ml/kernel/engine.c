@@ -1,5 +1,6 @@
 /* The engines: cblas_sgemm, plain C, oneDNN. */
 #include <cblas.h>
+#include <stdlib.h>
 
 #include "ml/kernel/float.h"
 #ifdef HAVE_ONEDNN
@@ -8,19 +9,70 @@
 
 #include "ml/kernel/engine.h"
 
-/* Only OpenBLAS has the first; the second is there if a library brings OpenMP with it. */
+/* Only OpenBLAS has the first four; the last is there if a library brings OpenMP with it. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
+extern char *openblas_get_corename(void) __attribute__((weak));
+extern void gotoblas_dynamic_quit(void) __attribute__((weak));
+extern void gotoblas_dynamic_init(void) __attribute__((weak));
 extern void omp_set_num_threads(int threads) __attribute__((weak));
 
 static int engine_library_threads;
 
-/* Called once, before there are threads to race for the number. The team shares work out itself; a library that does so
- * too would only add threads. */
+/* OpenBLAS's name of the newest kernels that this processor and system can run, of those that it has for processors of
+ * more than one maker. NULL: none that is worth asking for. */
+static const char *engine_newest_kernels(void)
+{
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx512bf16"))
+		return "Cooperlake";
+	if (__builtin_cpu_supports("avx512vl"))
+		return "SkylakeX";
+	if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"))
+		return "Haswell";
+#endif
+	return NULL;
+}
+
+/* OpenBLAS 0.3.21, Debian 12's, takes Intel's models from 0xb0 on (Raptor Lake, Emerald Rapids) for a Pentium 4 and
+ * multiplies a third as fast as they can: so who is called by that name and has newer instructions is made to choose
+ * once more. What the user asks for stands. */
+static void engine_choose_kernels(void)
+{
+	static const char wish[] = "OPENBLAS_CORETYPE";
+	const char *newest = engine_newest_kernels();
+
+	if (!openblas_get_corename || !gotoblas_dynamic_quit || !gotoblas_dynamic_init || newest == NULL ||
+		getenv(wish) != NULL || strcmp(openblas_get_corename(), "Prescott") != 0 ||
+		setenv(wish, newest, 0) != 0)
+		return;
+	gotoblas_dynamic_quit();
+	gotoblas_dynamic_init();
+	unsetenv(wish);
+}
+
+/* Products in AMX's tiles took oneDNN 2.6 twice as long as with VNNI, of every size that was tried
+ * (doc/performance.md). A user may name another set of instructions, by the library's own variables. */
+static void engine_limit_onednn(void)
+{
+#ifdef HAVE_ONEDNN
+	if (getenv("ONEDNN_MAX_CPU_ISA") == NULL && getenv("DNNL_MAX_CPU_ISA") == NULL)
+		(void)dnnl_set_max_cpu_isa(dnnl_cpu_isa_avx512_core_vnni);
+#endif
+}
+
+/* The team shares work out itself; a library that does so too would only add threads. */
 void engine_init(int threads)
 {
 	engine_library_threads = threads;
+	engine_choose_kernels();
+	engine_limit_onednn();
 	if (openblas_set_num_threads && threads > 0)
 		openblas_set_num_threads(threads);
+}
+
+const char *engine_kernels(enum engine engine)
+{
+	return engine_form(engine) != ENGINE_INTEGERS && openblas_get_corename ? openblas_get_corename() : NULL;
 }
 
 enum engine_form engine_form(enum engine engine)

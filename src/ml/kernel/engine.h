@@ -28,9 +28,13 @@ enum engine_form engine_form(enum engine engine);
 bool engine_usable(enum engine engine, struct errmsg *err);
 
 /* Called once, before other threads start. Makes the libraries run single-threaded inside their caller, which is what a
- * pool of workers wants, unless `threads` asks for more (0 leaves the libraries' own choice). Without effect on a BLAS
- * that takes OpenBLAS's place. */
+ * pool of workers wants, unless `threads` asks for more (0 leaves the libraries' own choice), and with the instructions
+ * that are fastest on this processor, unless the environment says otherwise (OPENBLAS_CORETYPE, ONEDNN_MAX_CPU_ISA).
+ * Without effect on a BLAS that takes OpenBLAS's place. */
 void engine_init(int threads);
+
+/* OpenBLAS's name of the processor that its kernels are for; NULL if the engine has no such choice. Static. */
+const char *engine_kernels(enum engine engine);
 
 /* Y[i][j] = sum over k of A(i, k) * B(j, k), for i < m, j < n; added to what is there if `add`. A(i, k) is a[i * lda +
  * k], or a[k * lda + i] if a_transposed; B(j, k) likewise. The elements of a and b are floats, or int8_t for an engine

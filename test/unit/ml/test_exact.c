@@ -5,6 +5,14 @@
 #include "ml/kernel/float.h"
 #include "unit.h"
 #include "util/mem.h"
+#ifdef HAVE_ONEDNN
+#include <dnnl.h>
+#endif
+
+#define WISH "OPENBLAS_CORETYPE"
+
+extern void gotoblas_dynamic_quit(void) __attribute__((weak));
+extern void gotoblas_dynamic_init(void) __attribute__((weak));
 
 static uint32_t next_random(void)
 {
@@ -446,6 +454,55 @@ static void test_dither(void **state)
 	free(noise);
 }
 
+/* === The instructions that the libraries use === */
+
+/* As a library that does not know the processor. */
+static void choose_oldest(void)
+{
+	setenv(WISH, "Prescott", 1);
+	gotoblas_dynamic_quit();
+	gotoblas_dynamic_init();
+}
+
+static bool has_newer(void)
+{
+#if defined(__x86_64__)
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+#else
+	return false;
+#endif
+}
+
+static void test_kernels(void **state)
+{
+	if (!gotoblas_dynamic_quit || !gotoblas_dynamic_init || engine_kernels(ENGINE_OPENBLAS) == NULL)
+		skip(); /* another BLAS, or one for one processor */
+	choose_oldest();
+	if (strcmp(engine_kernels(ENGINE_OPENBLAS), "Prescott") != 0)
+		skip(); /* not an x86 */
+	test_products(state);
+	engine_init(1);
+	assert_string_equal(engine_kernels(ENGINE_OPENBLAS), "Prescott"); /* since the environment says so */
+	unsetenv(WISH);
+	engine_init(1);
+	assert_int_equal(strcmp(engine_kernels(ENGINE_OPENBLAS), "Prescott") != 0, has_newer());
+	assert_null(getenv(WISH));
+	test_products(state);
+	assert_null(engine_kernels(ENGINE_REFERENCE));
+}
+
+/* The numbers of the library's sets of instructions are masks. */
+static void test_onednn(void **state)
+{
+	(void)state;
+#ifdef HAVE_ONEDNN
+	engine_init(1);
+	assert_int_equal(dnnl_get_effective_cpu_isa() & ~(unsigned)dnnl_cpu_isa_avx512_core_vnni, 0);
+#else
+	skip();
+#endif
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -457,6 +514,8 @@ int main(void)
 		cmocka_unit_test(test_products),
 		cmocka_unit_test(test_extreme_products),
 		cmocka_unit_test(test_dither),
+		cmocka_unit_test(test_kernels),
+		cmocka_unit_test(test_onednn),
 	};
 
 	engine_init(1);
