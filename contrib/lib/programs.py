@@ -14,9 +14,10 @@ class Failure(Exception):
 class PyTorch:
     """The worker: a process that holds the model and does what it is told."""
 
-    def __init__(self, start, threads):
-        # Threads that wait by spinning are in each other's way where a machine lends its cores by shares.
-        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE"}
+    def __init__(self, start, threads, kernels):
+        # Threads that wait by spinning are in each other's way where a machine lends its cores by shares. The kernels of
+        # atelier-bench: left alone OpenBLAS may take the processor for a much older one (src/ml/kernel/engine.c).
+        environment = {**os.environ, "OMP_WAIT_POLICY": "PASSIVE", **({"OPENBLAS_CORETYPE": kernels} if kernels else {})}
         for library in ("OMP", "OPENBLAS", "BLIS", "MKL"):
             environment[f"{library}_NUM_THREADS"] = str(threads)
         self.process = subprocess.Popen([sys.executable, WORKER, start, str(threads)], env=environment, text=True,
@@ -73,6 +74,10 @@ class Bench:
         finally:
             process.kill()
             process.communicate()
+
+    def kernels(self):
+        """OpenBLAS's name of those that it multiplies with; "" if it is another BLAS."""
+        return next(self.lines("encode", "-engine=openblas", "-rounds=1"))["kernels"]
 
     def available(self, engine):
         """Whether it has that engine; if not, says why."""

@@ -12,6 +12,7 @@ by one line of JSON on standard output, after a line that tells about PyTorch an
 
 One matrix for q, k and v, one for gate and up; attention by baddbmm, softmax and bmm; AdamW over lists of tensors
 ("foreach"); gradients dropped, not zeroed, between iterations. Of the ways to write it that were tried, none was faster."""
+import ctypes
 import json
 import math
 import os
@@ -161,7 +162,18 @@ def libraries():
     """The BLAS that PyTorch found, and oneDNN: paths of what is loaded."""
     with open("/proc/self/maps", encoding="utf-8") as file:
         paths = {line.split()[-1] for line in file if "/" in line}
-    return sorted(p for p in paths if any(name in p.rsplit("/", 1)[1] for name in ("blas", "blis", "mkl", "dnnl")))
+    found = sorted(p for p in paths if any(name in p.rsplit("/", 1)[1] for name in ("blas", "blis", "mkl", "dnnl")))
+    return [f"{p} ({kernels})" if (kernels := kernels_of(p)) else p for p in found]
+
+
+def kernels_of(path):
+    """OpenBLAS's name of those that it uses."""
+    try:
+        name = ctypes.CDLL(path).openblas_get_corename
+    except (AttributeError, OSError):
+        return None
+    name.restype = ctypes.c_char_p
+    return name().decode()
 
 
 def about(training):

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "ml/kernel/engine.h"
+
 /* === Times === */
 
 static double timing_seconds(void)
@@ -56,9 +58,12 @@ double timing_median(struct timing *timing)
 
 void line_begin(const struct line *line, const char *measurement, const char *chain, const char *engine)
 {
+	const char *kernels = engine_kernels(ENGINE_OPENBLAS);
+
 	if (line->json)
-		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %u", measurement,
-			chain, engine, line->threads);
+		printf("{\"measurement\": \"%s\", \"chain\": \"%s\", \"engine\": \"%s\", \"threads\": %u, "
+		       "\"kernels\": \"%s\"",
+			measurement, chain, engine, line->threads, kernels != NULL ? kernels : "");
 	else
 		printf("%-8s %-8s %-9s", measurement, chain, engine);
 }

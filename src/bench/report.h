@@ -31,6 +31,7 @@ struct line {
 	unsigned threads; /* that share a step; stands in JSON */
 };
 
+/* JSON also has OpenBLAS's name of the kernels that it uses in this process, whoever the engine is. */
 void line_begin(const struct line *line, const char *measurement, const char *chain, const char *engine);
 void line_add(const struct line *line, const char *name, double value);
 /* A text without quotes, backslashes and control characters. */
