@@ -333,6 +333,9 @@ bool chain_is_overtaken(const struct chain *chain);
 /* A blob without which no block of more work can be verified or connected: its root, and the height of the lowest block
  * that waits for it. False if there is none. */
 bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *height);
+/* Takes up blocks that were put off as something could not be read, a file or a model state, once they are due: to be
+ * called each second. The height of such a block and the reason, until it is verified; false: there is none. */
+bool chain_retry(struct chain *chain, uint32_t *height, struct errmsg *why);
 /* A blob that the tip's branch has a disclosure of, in the open round, and that is not here any more: its root, and the
  * height of the block that ends the round, which cannot be verified without it. False if there is none. */
 bool chain_missing_run(const struct chain *chain, uint8_t root[32], uint32_t *height);

@@ -10,6 +10,7 @@
 #include "chain/model/run_blobs.h"
 #include "chain/tip.h"
 #include "chain/verify/dispatch.h"
+#include "util/clock.h"
 #include "util/warning.h"
 
 /* Whether a switch would undo more than is done without asking. The operator's refusal of the tip is asking enough, and
@@ -157,4 +158,25 @@ void choose_resume(void *chain)
 {
 	if (((struct chain *)chain)->again)
 		choose_advance(chain);
+}
+
+bool chain_retry(struct chain *chain, uint32_t *height, struct errmsg *why)
+{
+	const bool is_due = clock_mono_ms() >= chain->retry_at;
+	bool is_stuck = false;
+
+	for (size_t i = 0; i < chain->waiting_count; i++) {
+		is_stuck = is_stuck || chain->waiting[i].full->stuck;
+		if (is_due)
+			chain->waiting[i].full->stuck = false;
+	}
+	if (is_due && is_stuck)
+		choose_advance(chain);
+	if (chain->put_off != NULL && waiting_find(chain, chain->put_off) == NULL)
+		chain->put_off = NULL;
+	if (chain->put_off == NULL)
+		return false;
+	*height = chain->put_off->entry.height;
+	*why = chain->put_off_why;
+	return true;
 }

@@ -31,7 +31,7 @@ struct full_entry {
 	bool saved;           /* the database has an entry for it */
 	bool scripts_checked; /* signatures held against the parent's coins */
 	bool in_work;         /* a job or a rebuild for it is under way */
-	bool stuck;           /* it cannot be verified in this run; the log says why */
+	bool stuck;           /* it is put off (chain/verify/waiting.h) */
 	bool proven;          /* its own proof has been executed and is right */
 	bool refused_deep;    /* switching to it would undo too much; warned */
 };

@@ -74,6 +74,10 @@ struct chain {
 	size_t unsaved_count, unsaved_cap;
 	struct block_job *jobs;
 	size_t job_count, request_count; /* jobs, and those that wait for a state */
+	/* The last block that was put off, as something could not be read (chain/verify/waiting.h). */
+	const struct full_entry *put_off; /* NULL: none, or it does not wait any more */
+	struct errmsg put_off_why;
+	int64_t put_off_ms, retry_at; /* for how long; of clock_mono_ms */
 	uint64_t proofs_executed, proofs_false;
 	/* What a block costs on its way, for tests: each is parsed where it comes in, and then no more. */
 	struct {

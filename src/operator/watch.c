@@ -152,6 +152,18 @@ static void watch_look_at_bytes(struct watch *watch)
 				"");
 }
 
+static void watch_look_at_blocks(const struct watch *watch)
+{
+	struct errmsg block_why;
+	uint32_t block_height;
+
+	if (chain_retry(watch->chain, &block_height, &block_why))
+		warning_set(WARNING_BLOCK, "Block %" PRIu32 " cannot be verified now, and is tried again: %s",
+			block_height, block_why.text);
+	else
+		warning_clear(WARNING_BLOCK);
+}
+
 /* --- mining --- */
 
 /* Why a miner had better wait, or NULL. */
@@ -200,5 +212,6 @@ void watch_look(struct watch *watch)
 	watch_look_at_clock(watch);
 	watch_look_at_peers(watch);
 	watch_look_at_bytes(watch);
+	watch_look_at_blocks(watch);
 	watch_look_at_mining(watch);
 }

@@ -5,6 +5,7 @@
  *   isolated   no connection to another node, for WATCH_ISOLATED_MS, where there should be one
  *   bytes      for WATCH_BYTES_MS no peer has brought the bytes of a dataset without which the chain cannot go on; for
  *              WATCH_LOST_MS bytes of a run are not here that were, and that its round cannot be merged without
+ *   block      something that a block needs is here and cannot be read; it is tried again
  *   mining     mining was asked for, and pauses; for a better block that is being verified, if that takes
  *              WATCH_VERDICT_MS
  *

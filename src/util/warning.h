@@ -16,6 +16,7 @@ enum warning {
 	WARNING_BRANCH,   /* a branch with more work is not taken */
 	WARNING_MINING,   /* mining was asked for and pauses */
 	WARNING_BYTES,    /* a block waits for the bytes of a dataset */
+	WARNING_BLOCK,    /* something that a block needs is here and cannot be read */
 	WARNING_WALLET,   /* a wallet cannot be opened */
 	WARNING_RUNS,     /* a run of this node's own waits, or is in danger */
 	WARNING_TRACES,   /* what it has come to cannot be written */

@@ -184,7 +184,7 @@ int open(const char *path, int flags, ...)
 		mode = va_arg(rest, mode_t);
 		va_end(rest);
 	}
-	if ((flags & O_ACCMODE) != O_RDONLY && judge(FAULT_OPEN, path) != GOOD)
+	if (judge((flags & O_ACCMODE) != O_RDONLY ? FAULT_OPEN : FAULT_LOOK, path) != GOOD)
 		return -1;
 	return (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
 }

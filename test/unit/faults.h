@@ -17,6 +17,7 @@ enum fault_call {
 	FAULT_UNLINK = 16,
 	FAULT_ALL = 31,  /* that change files */
 	FAULT_READ = 32, /* read, pread */
+	FAULT_LOOK = 64, /* open for reading */
 };
 
 enum { FAULT_KILL = -1 }; /* in place of an error: the process is killed before the call */

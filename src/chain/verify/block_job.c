@@ -168,6 +168,18 @@ static bool block_job_accept(struct chain *chain, struct block_job *block_job, s
 	return true;
 }
 
+/* Bytes that were here could not be read. Those that are gone or damaged are asked for when it is picked again. */
+static void block_job_lose_round(struct block_job *block_job)
+{
+	struct chain *chain = block_job->chain;
+
+	if (!round_inputs_lose(chain->blobs, &block_job->round))
+		waiting_put_off(chain, block_job->full, &block_job->unread_why);
+	else
+		log_error("[chain] block %" PRIu32 " waits for bytes that were lost: %s", block_job->full->entry.height,
+			block_job->unread_why.text);
+}
+
 /* On the loop again. Between post and here the operator may have refused the block, the disk may have failed, or the
  * chain may be closing: the verdict counts only for an entry that still waits for it. What the proofs showed is kept
  * either way. */
@@ -182,7 +194,7 @@ static void block_job_rest_done(void *job_arg, bool cancelled)
 	block_job_keep_audits(chain, block_job);
 	round_inputs_note_sound(chain->blobs, &block_job->round);
 	if (block_job->round_unread)
-		full->stuck = !round_inputs_lose(chain->blobs, &block_job->round);
+		block_job_lose_round(block_job);
 	cancelled = cancelled || block_job->verdict.cancelled;
 	if (!cancelled)
 		block_job_keep_proofs(chain, block_job);
@@ -211,19 +223,16 @@ static void block_job_rest_run(void *job_arg)
 {
 	struct block_job *block_job = job_arg;
 
-	struct errmsg err;
-
 	block_job->verify.threads = queue_threads();
 	block_job->round_unread = !round_inputs_read(block_job->chain->spec, &block_job->round,
-		&block_job->verify.round, &err);
+		&block_job->verify.round, &block_job->unread_why);
 	if (block_job->round_unread) {
-		log_error("[chain] a run cannot be held against its blob: %s", err.text);
 		block_job->verdict.cancelled = true;
 		return;
 	}
 	verify_run(&block_job->verify, &block_job->verdict);
 	block_job->round_unread = block_job->verdict.cancelled &&
-		!round_inputs_were_read(&block_job->round, &block_job->verify.round);
+		!round_inputs_were_read(&block_job->round, &block_job->verify.round, &block_job->unread_why);
 }
 
 /* All threads for one block, as far as a step of this model can use them, since everybody waits for the one at the tip.
@@ -257,8 +266,7 @@ static void block_job_want_more(struct chain *chain, struct full_entry *full, co
 	struct waiting_block *waiting = waiting_find(chain, full);
 
 	if (missing->size == 0) {
-		log_error("[chain] block %" PRIu32 " cannot be verified: %s", full->entry.height, err->text);
-		full->stuck = true;
+		waiting_put_off(chain, full, err);
 		return;
 	}
 	wants_add(waiting, missing);

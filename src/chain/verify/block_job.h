@@ -22,7 +22,8 @@ struct block_job {
 	struct block_outcome outcome;
 	struct verify_job verify;
 	struct round_inputs round; /* blobs that the rest reads first */
-	bool round_unread;         /* one of them could not be */
+	bool round_unread;         /* one of them could not be, and why */
+	struct errmsg unread_why;
 	struct verdict verdict;
 	int64_t began; /* clock_mono_ms */
 };

@@ -22,9 +22,11 @@ static void dispatch_state_ready(void *context, struct state *state)
 {
 	struct dispatch_request *request = context;
 	struct chain *chain = request->chain;
+	struct errmsg err;
 
-	/* Without it the block cannot be verified in this run; the log says why. */
-	request->full->stuck = state == NULL;
+	errmsg_set(&err, "a model state that it needs cannot be made again, the log says why");
+	if (state == NULL && !chain->closing)
+		waiting_put_off(chain, request->full, &err);
 	request->full->in_work = false;
 	chain->request_count--;
 	sources_turn_end(&request->turn);

@@ -1,6 +1,7 @@
 /* Gathering what runs are held against: which blobs, which segments, and from them the job's. */
 #include "chain/verify/round_inputs.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -316,23 +317,24 @@ struct round_source {
 	uint32_t length;                         /* of the run */
 	uint8_t root[32], start[32], result[32]; /* of the blob; and hashes of Q_j and Q_t, as they were read first */
 	size_t code_size;
-	bool is_unread; /* one of them was not there any more */
+	bool is_unread; /* one of them was not there any more, and why */
 	enum blobs_found found;
+	struct errmsg why;
 };
 
 static bool round_read_code(struct round_source *source, size_t number, const uint8_t digest[32], uint8_t *code)
 {
 	const uint64_t offset = (uint64_t)source->length * 32 + number * source->code_size;
 	uint8_t found_digest[32];
-	struct errmsg err;
 
-	if (blobs_read_part(source->blobs, source->root, offset, code, source->code_size, &err)) {
+	if (blobs_read_part(source->blobs, source->root, offset, code, source->code_size, &source->why)) {
 		sha256(found_digest, code, source->code_size);
 		if (memcmp(found_digest, digest, 32) == 0)
 			return true;
+		errmsg_set(&source->why, "its bytes have changed since they were read first");
 	}
 	source->is_unread = true;
-	source->found = blobs_check_file(source->blobs, source->root, &err);
+	source->found = blobs_check_file(source->blobs, source->root, &source->why);
 	return false;
 }
 
@@ -464,6 +466,8 @@ static bool round_read_own(const struct spec *spec, struct round_inputs *inputs,
 		inputs->found = blobs_gather_file(inputs->blobs, dataset->root, dataset->size, dataset->is_checked,
 			round_read_rows, &own, err);
 		all_read = inputs->found == BLOBS_SOUND;
+		if (!all_read)
+			errmsg_wrap(err, "Own pages of dataset %" PRIu32 " cannot be read", dataset->number);
 	}
 	inputs->datasets_are_sound = all_read;
 	return all_read;
@@ -484,12 +488,16 @@ bool round_inputs_read(const struct spec *spec, struct round_inputs *round_input
 		all_read = round_inputs->found == BLOBS_SOUND;
 		if (all_read)
 			round_use(spec, round_inputs, i, &blob, verify_round);
+		else
+			errmsg_wrap(err, "The bytes of a %s cannot be read",
+				round_inputs->reads[i].use == ROUND_USE_START ? "challenge" : "run");
 		buf_clear(&blob);
 	}
 	return all_read && round_read_own(spec, round_inputs, verify_round, err);
 }
 
-bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round)
+bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round,
+	struct errmsg *err)
 {
 	for (size_t i = 0; i < verify_round->seat_count; i++) {
 		const struct round_source *source = verify_round->seats[i].source;
@@ -498,7 +506,7 @@ bool round_inputs_were_read(struct round_inputs *round_inputs, const struct veri
 			continue;
 		memcpy(round_inputs->unread, source->root, 32);
 		round_inputs->found = source->found;
-		return false;
+		return errmsg_set(err, "The bytes of a run cannot be read again: %s", source->why.text);
 	}
 	return true;
 }

@@ -45,7 +45,8 @@ bool round_inputs_gather(struct chain *chain, const struct full_entry *full, con
 bool round_inputs_read(const struct spec *spec, struct round_inputs *round_inputs, struct verify_round *verify_round,
 	struct errmsg *err);
 /* The same of what the job has read by itself, when it has ended without a verdict. */
-bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round);
+bool round_inputs_were_read(struct round_inputs *round_inputs, const struct verify_round *verify_round,
+	struct errmsg *err);
 /* On the loop: datasets that were found to match their roots need not be looked at again. */
 void round_inputs_note_sound(struct blobs *blobs, const struct round_inputs *round_inputs);
 void round_inputs_clear(struct round_inputs *round_inputs);

@@ -1,6 +1,7 @@
 /* The list of blocks that wait, and the room that those held in memory take. */
 #include "chain/verify/waiting.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,12 +9,16 @@
 #include "chain/internal.h"
 #include "chain/kept.h"
 #include "util/clock.h"
+#include "util/log.h"
 #include "util/mem.h"
 
 enum {
 	WAITING_BYTES = 64 << 20,
 	WAITING_SHARE = 4,       /* of it at most a quarter for one address */
 	WAITING_OVERHEAD = 4096, /* what a held block costs beside its bytes, rounded up: small ones are bounded too */
+	/* How long a block is put off; twice as long each time that it comes to nothing, up to the most. */
+	WAITING_RETRY_MS = 10000,
+	WAITING_RETRY_MOST_MS = 600000,
 };
 
 /* --- the list --- */
@@ -212,6 +217,25 @@ size_t chain_room(struct chain *chain, const struct source *source)
 	const size_t whole_room = chain->held_max > chain->held ? chain->held_max - chain->held : 0;
 
 	return group_room < whole_room ? group_room : whole_room;
+}
+
+/* --- what cannot be verified now --- */
+
+void waiting_put_off(struct chain *chain, struct full_entry *full, const struct errmsg *why)
+{
+	int64_t pause = WAITING_RETRY_MS;
+
+	if (chain->put_off != full)
+		log_error("[chain] block %" PRIu32 " cannot be verified now: %s", full->entry.height, why->text);
+	else if (2 * chain->put_off_ms <= WAITING_RETRY_MOST_MS)
+		pause = 2 * chain->put_off_ms;
+	else
+		pause = WAITING_RETRY_MOST_MS;
+	chain->put_off = full;
+	chain->put_off_why = *why;
+	chain->put_off_ms = pause;
+	chain->retry_at = clock_mono_ms() + pause;
+	full->stuck = true;
 }
 
 /* --- who has left --- */

@@ -38,6 +38,9 @@ bool waiting_store(struct chain *chain, struct full_entry *full, const struct bl
 const struct block *waiting_read(struct chain *chain, const struct waiting_block *waiting, struct errmsg *err);
 struct waiting_block *waiting_find(const struct chain *chain, const struct full_entry *full); /* NULL: none */
 void waiting_drop(struct chain *chain, struct waiting_block *waiting);
+/* Something that the block needs is here and cannot be read now: no descriptor is left, or somebody has to do something
+ * first. chain_retry takes it up again. */
+void waiting_put_off(struct chain *chain, struct full_entry *full, const struct errmsg *why);
 /* Lets go of what a group has here, but for what is in work; that only if `discouraged`, when its job ends. */
 void waiting_forget(struct chain *chain, const struct source_group *group, bool discouraged);
 /* Drops those that wait no more: refused meanwhile, or forgotten. */

@@ -133,6 +133,7 @@ def futile():
     os.truncate(path_of(listener.node, story.registration.root), 100)
     story.tell(SECOND + P, listener.hear)
     tap.true(is_sound(listener.node, story.registration.root), "own pages that are gone are fetched again")
+    listener.node.wait_for_log("Own pages of dataset 1 cannot be read: ")
     told = rpc.getround(SECOND)
     tap.equal([f"{told[name]:.4f}" for name in ("loss_before", "loss_after")], [f"{loss:.4f}" for loss in chain.losses],
               "losses of the merge")

@@ -17,7 +17,7 @@ from reference.hashing import blob_root
 
 MERGE = 2 * P
 FAULTS = os.path.join(os.environ.get("ATELIER_BUILDDIR", "."), "test", "functional", "faults.so")
-READ = 32
+READ, LOOK = 32, 64  # test/unit/faults.h
 
 
 def disclosed(node):
@@ -54,11 +54,15 @@ def with_disclosed():
     return node, disclosed(node)
 
 
+def warnings(node):
+    return node.rpc.getnetworkinfo()["warnings"]
+
+
 def assert_merged(node):
     mine_to(node, MERGE + 1)
     verdicts = {seat["state"] for seat in node.rpc.getround(P)["seats"]}
     tap.true(verdicts <= {"merged", "left out"}, f"all runs are true: {verdicts}")
-    wait_until(lambda: node.rpc.getnetworkinfo()["warnings"] == [], "no warning is left")
+    wait_until(lambda: warnings(node) == [], "no warning is left")
 
 
 def made_again_from_the_trace():
@@ -124,7 +128,7 @@ def cut_short():
 
 
 def bad_place():
-    """A file on a place of the disk that cannot be read is as good as lost: its bytes are fetched from a peer"""
+    """A file that cannot be opened for a while is tried again; one on a bad place of the disk is fetched from a peer"""
     if not os.path.exists(FAULTS):
         raise tap.Skip("faults.so has not been built")
     node, roots = with_disclosed()
@@ -136,11 +140,19 @@ def bad_place():
     other.stop()
     control = os.path.join(other.root, "faults")
     other.environment = {"LD_PRELOAD": FAULTS, "FAULTS": control}
-    with open(control, "w", encoding="utf-8") as file:
-        file.write(f"{READ} {errno.EIO} 0 1 0 {roots[3]}")  # a worker's look
+
+    def set_fault(calls, error, times):
+        with open(control, "w", encoding="utf-8") as file:
+            file.write(f"{calls} {error} 0 {times} 0 {roots[3]}")
+
+    set_fault(LOOK, errno.EMFILE, 0)
     other.start(f"-addnode={node.address}")
     assert_merged(node)
+    wait_until(lambda: any(f"Block {MERGE} " in text and roots[3] in text for text in warnings(other)), "a warning says so")
+    set_fault(READ, errno.EIO, 1)  # a worker's look
     other.wait_for_height(node.height())
+    wait_until(lambda: warnings(other) == [], "no warning is left")
+    other.wait_for_log("The bytes of a run cannot be read: ")
     other.wait_for_log("removing a damaged blob")
     other.wait_for_log(f"sent blob {roots[3]}")
     tap.equal(other.model_root(), node.model_root(), "the model")
@@ -162,7 +174,7 @@ def nobody_has_them():
     def is_named(texts):
         return any(roots[6] in text and f"block {MERGE} " in text for text in texts)
 
-    wait_until(lambda: is_named(node.rpc.getnetworkinfo()["warnings"]), "a warning names the bytes")
+    wait_until(lambda: is_named(warnings(node)), "a warning names the bytes")
     for _ in range(2):
         with tap.raises(-32603, roots[6]):
             node.rpc.generatetoaddress(2, node.own)
