@@ -27,26 +27,6 @@ static bool round_admit_has_blob(const struct chain *chain, const struct round_e
 	return blobs_size(chain->blobs, entry->round_tx.root) > 0;
 }
 
-/* A file that is not the blob's any more goes: reading it does that. */
-static void round_admit_lose_damaged(struct chain *chain, const uint8_t root[32])
-{
-	struct errmsg err;
-
-	blobs_note(chain->blobs, root, blobs_check_file(chain->blobs, root, &err));
-}
-
-/* A file of an earlier run may have been cut short since. That is nobody's fault, so it is read before it is judged by
- * its size. */
-static bool round_admit_finds_blob(struct chain *chain, const struct round_entry *entry)
-{
-	const uint8_t *root = entry->round_tx.root;
-
-	if (blobs_size(chain->blobs, root) != entry->blob_size && blobs_has(chain->blobs, root) &&
-		!blobs_is_checked(chain->blobs, root))
-		round_admit_lose_damaged(chain, root);
-	return round_admit_has_blob(chain, entry);
-}
-
 /* --- the branch --- */
 
 /* By what of the branch its bytes are judged. False: the seat is not one of the open round's. Asked for each that is
@@ -217,6 +197,22 @@ static void round_admit_hold(struct chain *chain, struct round_entry *entry)
 	tx_unref(held_tx);
 }
 
+/* A file of an earlier run may have been cut short since, which is nobody's fault: it is gone now, and the bytes are
+ * asked for. */
+static enum chain_result round_admit_lost(struct chain *chain, const struct round_check *check,
+	struct round_entry *entry, struct reject *reject)
+{
+	log_warn("[chain] bytes of a round cannot be looked at: %s", check->why.text);
+	reject_set(reject, REASON_MISSING_BLOB, "%s", check->why.text);
+	if (!round_admit_has_blob(chain, entry)) {
+		round_pool_end_turn(entry);
+		entry->stage = ROUND_LINE;
+		return CHAIN_ORPHAN;
+	}
+	round_line_drop(chain, entry, "missing-blob");
+	return CHAIN_REJECTED;
+}
+
 /* The verdict on the bytes. Who brought what no branch can have is heard no more in this round. What a branch can have
  * is less than that, whatever ours has: the bytes of another list that the seat signed too, of another segment of the
  * same run, or of a challenge, which are a code and no more. */
@@ -225,16 +221,12 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 {
 	struct round_entry *entry = round_pool_find(round_admit_pool(chain), check->txid);
 
+	blobs_note(chain->blobs, check->looked_at, check->found);
 	/* Gone, or judged by another branch meanwhile. */
 	if (entry == NULL || entry->stage != ROUND_HERE || !round_admit_same_terms(&check->terms, &entry->terms))
 		return CHAIN_ORPHAN;
-	if (check->is_lost) {
-		log_warn("[chain] bytes of a round cannot be looked at: %s", check->why.text);
-		reject_set(reject, REASON_MISSING_BLOB, "%s", check->why.text);
-		blobs_note(chain->blobs, check->looked_at, check->found);
-		round_line_drop(chain, entry, "missing-blob");
-		return CHAIN_REJECTED;
-	}
+	if (check->is_lost)
+		return round_admit_lost(chain, check, entry, reject);
 	if (check->is_right && entry->round_tx.kind == ROUND_CHALLENGE) {
 		entry->stage = ROUND_DOUBT;
 		return CHAIN_ORPHAN;
@@ -268,22 +260,50 @@ static void round_check_done(void *check_arg, bool cancelled)
 	free(check);
 }
 
-/* Small bytes at once; large ones in line, one after the other. */
-static enum chain_result round_admit_check(struct chain *chain, const struct round_entry *entry, struct reject *reject)
+/* Anybody can name what is here, the bytes of all rounds before too, and need send nothing. Whose they are is seen by
+ * their list of digests, and no more is read of those of another seat. */
+static bool round_admit_is_of_another(const struct chain *chain, const struct round_entry *entry)
 {
-	struct round_check *check = round_check_new(chain, entry);
-	enum chain_result checked = CHAIN_ORPHAN;
+	const size_t list_size = 32 * (size_t)entry->terms.length;
+	uint8_t *list = mem_alloc(list_size);
+	struct errmsg err;
+	const bool is_of_another = entry->round_tx.kind == ROUND_DISCLOSURE &&
+		blobs_read_part(chain->blobs, entry->round_tx.root, 0, list, list_size, &err) &&
+		!round_blob_begins(entry->terms.length, list, list_size, entry->terms.committed);
+
+	free(list);
+	return is_of_another;
+}
+
+/* What can be said without reading all of a file that is the root's: `reject`. */
+static void round_admit_glance(const struct chain *chain, const struct round_entry *entry, struct round_check *check)
+{
 	const uint64_t size = blobs_size(chain->blobs, entry->round_tx.root);
 
-	/* Those of another size are not even read. */
-	if (size != 0 && size != entry->blob_size)
+	if (!blobs_is_checked(chain->blobs, entry->round_tx.root))
+		return;
+	if (size != entry->blob_size) {
 		reject_set(&check->reject,
 			check->round_tx.kind == ROUND_CHALLENGE ? REASON_BAD_ROUND_CHALLENGE :
 								  REASON_BAD_ROUND_DISCLOSURE,
 			"%" PRIu64 " bytes", size);
-	else if (size <= round_admit_pool(chain)->at_once)
+	} else if (size > round_admit_pool(chain)->at_once && round_admit_is_of_another(chain, entry)) {
+		reject_set(&check->reject, REASON_BAD_ROUND_DISCLOSURE, "it is of another list of digests");
+		check->is_elsewhere = true;
+	}
+}
+
+/* Small bytes at once; large ones in line, one after the other. */
+static enum chain_result round_admit_check(struct chain *chain, const struct round_entry *entry, struct reject *reject)
+{
+	struct round_check *check = round_check_new(chain, entry);
+	const bool is_small = blobs_size(chain->blobs, entry->round_tx.root) <= round_admit_pool(chain)->at_once;
+	enum chain_result checked = CHAIN_ORPHAN;
+
+	round_admit_glance(chain, entry, check);
+	if (check->reject.reason == NULL && is_small)
 		round_check_run(check);
-	if (check->reject.reason != NULL || size <= round_admit_pool(chain)->at_once) {
+	if (check->reject.reason != NULL || is_small) {
 		checked = round_admit_checked(chain, check, reject);
 		free(check);
 		return checked;
@@ -300,16 +320,6 @@ static enum chain_result round_admit_check(struct chain *chain, const struct rou
 		});
 	reject_set(reject, REASON_MISSING_BLOB, "its bytes are being looked at");
 	return checked;
-}
-
-static struct round_entry *round_admit_next_at(const struct chain *chain, enum round_stage stage)
-{
-	const struct round_pool *pool = round_admit_pool(chain);
-
-	for (size_t i = 0; i < pool->count; i++)
-		if (pool->entries[i]->stage == stage)
-			return pool->entries[i];
-	return NULL;
 }
 
 /* A segment was executed for nothing: that costs who offered it an hour, and what he has earned by right proofs. */
@@ -376,16 +386,19 @@ static void round_admit_go_on(struct chain *chain)
 	struct round_entry *next;
 
 	while (round_admit_pool(chain)->count > 0) {
-		while (!round_admit_pool(chain)->is_checking && (next = round_admit_next_at(chain, ROUND_HERE)) != NULL)
+		while (!round_admit_pool(chain)->is_checking &&
+			(next = round_pool_next_here(round_admit_pool(chain))) != NULL)
 			round_admit_check(chain, next, NULL);
 		round_admit_challenge_next(chain);
 		next = round_pool_next_turn(round_admit_pool(chain), clock_mono_ms());
 		if (next == NULL)
 			break;
-		if (round_admit_finds_blob(chain, next))
+		if (round_admit_has_blob(chain, next)) {
+			round_pool_end_turn(next);
 			next->stage = ROUND_HERE;
-		else
+		} else {
 			round_admit_ask(chain, next);
+		}
 	}
 }
 
@@ -479,7 +492,7 @@ static enum chain_result round_admit_begin(struct chain *chain, struct round_ent
 		return CHAIN_NEW;
 	}
 	entry->stage = ROUND_LINE;
-	if (round_admit_finds_blob(chain, entry) && !round_admit_pool(chain)->is_checking) {
+	if (round_admit_has_blob(chain, entry) && !round_admit_pool(chain)->is_checking) {
 		enum chain_result checked;
 
 		entry->stage = ROUND_HERE;

@@ -156,8 +156,13 @@ void round_line_doubt(struct chain *chain, struct round_entry *entry, const char
 
 	if (giver != NULL)
 		round_groups_passed(giver);
-	for (size_t i = 0; i < entry->offer_count; i++)
-		round_groups_note_fault(entry->offers[i].group, round_line_faults_allowed(chain));
+	for (size_t i = 0; i < entry->offer_count; i++) {
+		struct round_group *group = entry->offers[i].group;
+
+		if (group != giver && entry->round_tx.kind != ROUND_COMMIT)
+			round_groups_passed(group);
+		round_groups_note_fault(group, round_line_faults_allowed(chain));
+	}
 	round_line_drop(chain, entry, reason);
 	round_line_drop_silenced(chain);
 }

@@ -25,7 +25,8 @@ void round_line_convict(struct chain *chain, struct round_entry *entry, const ch
 /* It goes too, but may be right on another branch: there another block can be the beacon, and a seat can have committed
  * to something else, as its key signs what it likes. If he were not heard any more who comes from there, he could not
  * say in time what is right here when he has come over, and seats be struck for it: so he may bring as many as that
- * branch has. That it costs us bytes is held against who sent them: he comes after others, as if a turn had passed. */
+ * branch has. That it costs us bytes, or a look at bytes that are here, is held against who sent them and all who
+ * offered it, commitments apart: they come after others, as if a turn had passed. */
 void round_line_doubt(struct chain *chain, struct round_entry *entry, const char *reason);
 /* The same of what one has sent in his turn for it, and only he loses his place: others may have other bytes. */
 void round_line_doubt_sender(struct chain *chain, struct round_entry *entry);

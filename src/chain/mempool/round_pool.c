@@ -114,7 +114,7 @@ void round_pool_offer(struct round_pool *pool, struct round_entry *entry, uint64
 	pool->offers++;
 }
 
-static void round_pool_end_turn(struct round_entry *entry)
+void round_pool_end_turn(struct round_entry *entry)
 {
 	entry->turn_group = NULL;
 	entry->turn_peer = 0;
@@ -442,17 +442,34 @@ struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now)
 	return next.entry != NULL ? round_pool_begin_turn(pool, &next, now) : NULL;
 }
 
-/* Lower ones go first. A challenge of the first segment costs its sender nothing to make, all others the run. */
-static uint64_t round_pool_doubt_rank(const struct round_entry *doubted)
+/* Of who offers it and let fewest turns pass; lower ones go first. */
+static uint64_t round_pool_rank(const struct round_entry *entry)
 {
 	uint32_t best = UINT32_MAX;
 
-	for (size_t i = 0; i < doubted->offer_count; i++) {
-		const uint32_t rank = round_groups_rank(doubted->offers[i].group);
+	for (size_t i = 0; i < entry->offer_count; i++) {
+		const uint32_t rank = round_groups_rank(entry->offers[i].group);
 
 		best = rank < best ? rank : best;
 	}
-	return doubted->is_own ? 0 : 1 + 2 * (uint64_t)best + (doubted->round_tx.segment == 0);
+	return entry->is_own ? 0 : 1 + (uint64_t)best;
+}
+
+struct round_entry *round_pool_next_here(const struct round_pool *pool)
+{
+	struct round_entry *next = NULL;
+
+	for (size_t i = 0; i < pool->count; i++)
+		if (pool->entries[i]->stage == ROUND_HERE &&
+			(next == NULL || round_pool_rank(pool->entries[i]) < round_pool_rank(next)))
+			next = pool->entries[i];
+	return next;
+}
+
+/* A challenge of the first segment costs its sender nothing to make, all others the run. */
+static uint64_t round_pool_doubt_rank(const struct round_entry *doubted)
+{
+	return 2 * round_pool_rank(doubted) + (!doubted->is_own && doubted->round_tx.segment == 0);
 }
 
 struct round_entry *round_pool_next_doubt(const struct round_pool *pool)

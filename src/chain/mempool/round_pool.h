@@ -139,6 +139,7 @@ size_t round_pool_offer_of(const struct round_entry *entry, const struct round_g
 /* Who sent its bytes; NULL: nobody did, or nothing is known of him any more. */
 struct round_group *round_pool_giver(const struct round_pool *pool, const struct round_entry *entry);
 void round_pool_make_own(struct round_entry *entry); /* this node has brought it too */
+void round_pool_end_turn(struct round_entry *entry); /* where there is one: it was nobody's fault */
 /* The transaction may be left without any. A turn of it is over, and was nobody's fault. */
 void round_pool_withdraw(struct round_pool *pool, struct round_entry *entry, size_t offer);
 
@@ -146,6 +147,9 @@ void round_pool_withdraw(struct round_pool *pool, struct round_entry *entry, siz
 struct round_entry *round_pool_next_turn(struct round_pool *pool, int64_t now);
 /* A request for these bytes has gone out to whose turn it is. */
 void round_pool_asked(const struct round_pool *pool, const uint8_t root[32], uint64_t peer, int64_t now);
+/* Whose bytes are looked at next, of those at ROUND_HERE: this node's own, then by who offers it as for turns. NULL:
+ * none. */
+struct round_entry *round_pool_next_here(const struct round_pool *pool);
 /* Whose challenge is executed next, of those at ROUND_DOUBT: this node's own, then by who offers it as for turns, and
  * of equals those of other segments than the first, whose start everybody knows. NULL: none. */
 struct round_entry *round_pool_next_doubt(const struct round_pool *pool);

@@ -295,6 +295,32 @@ static void test_doubts(void **unused)
 	round_pool_clear(&pool);
 }
 
+/* Bytes are looked at in the same order: who has named false ones comes behind who has not. */
+static void test_looks(void **unused)
+{
+	struct round_entry *entries[4];
+	struct round_pool pool;
+
+	(void)unused;
+	round_pool_init(&pool);
+	assert_null(round_pool_next_here(&pool));
+	for (uint32_t i = 0; i < 4; i++) {
+		entries[i] = put_line(&pool, 1 + i, 1 + i, 1 + i);
+		entries[i]->stage = ROUND_HERE;
+	}
+	round_groups_passed(group_of(&pool, 1));
+	round_groups_gave(group_of(&pool, 3));
+	round_pool_make_own(entries[3]);
+	assert_ptr_equal(round_pool_next_here(&pool), entries[3]);
+	take_out(&pool, entries[3]);
+	assert_ptr_equal(round_pool_next_here(&pool), entries[2]);
+	take_out(&pool, entries[2]);
+	assert_ptr_equal(round_pool_next_here(&pool), entries[1]);
+	entries[1]->stage = ROUND_LINE;
+	assert_ptr_equal(round_pool_next_here(&pool), entries[0]);
+	round_pool_clear(&pool);
+}
+
 /* First who has given, then strangers, then who let fewer turns pass; among equals each seat, and then each group, in
  * turn. */
 static void test_order(void **unused)
@@ -1006,6 +1032,64 @@ static void test_jobs(void **unused)
 	stop_disclosing(&h, traces, 3);
 }
 
+/* Another's bytes, for that seat, which the node has and nobody has to send. */
+static const struct tx *build_named(uint32_t height, uint32_t length, const struct buf *named)
+{
+	struct round_tx round_tx = { .kind = ROUND_DISCLOSURE, .height = height, .length = length };
+
+	contribution_root(named->data, named->size, round_tx.root);
+	return round_tx_build(&round_tx);
+}
+
+static struct round_group *source_group(struct helper *h, uint8_t from)
+{
+	return round_groups_get(&h->chain->mempool->rounds.groups, helper_source(from)->group);
+}
+
+/* Who names bytes that are here for other seats does not have them read for each, nor by the loop, and comes behind
+ * others then. A file is looked at once in a run. */
+static void test_named(void **unused)
+{
+	struct trace traces[4];
+	struct buf named, longer;
+	struct helper h;
+
+	(void)unused;
+	start_disclosing(&h, traces, 4);
+	named = trace_blob(&traces[0], audited(&h, 1));
+	longer = trace_blob(&traces[3], audited(&h, 4));
+	assert_int_not_equal(named.size, longer.size);
+	expect(&h, build_disclosure(1, &named), 0, CHAIN_ORPHAN, "missing-blob");
+	expect(&h, build_disclosure(4, &longer), 0, CHAIN_ORPHAN, "missing-blob");
+	assert_int_equal(bring(&h, &named), CHAIN_NEW);
+	assert_int_equal(bring(&h, &longer), CHAIN_NEW);
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 3);
+	h.chain->mempool->rounds.at_once = 0;
+	expect(&h, build_named(2, 3, &named), 1, CHAIN_REJECTED, "bad-round-disclosure");
+	assert_int_equal(source_group(&h, 1)->passed, 1);
+	assert_int_equal(source_group(&h, 1)->faults, 1);
+	expect(&h, build_named(2, 3, &longer), 2, CHAIN_REJECTED, "bad-round-disclosure");
+	assert_true(source_group(&h, 2)->is_silenced);
+	/* What lies there from an earlier run may not be what it was. */
+	helper_close(&h);
+	helper_open(&h);
+	h.chain->mempool->rounds.at_once = 0;
+	expect(&h, build_named(2, 3, &longer), 1, CHAIN_ORPHAN, "missing-blob");
+	expect(&h, build_named(3, 3, &named), 2, CHAIN_ORPHAN, "missing-blob");
+	assert_true(h.chain->mempool->rounds.is_checking);
+	assert_int_equal(source_group(&h, 2)->turns, 0);
+	helper_settle(&h);
+	assert_true(source_group(&h, 1)->is_silenced);
+	assert_int_equal(source_group(&h, 2)->passed, 1);
+	expect(&h, build_named(3, 3, &named), 2, CHAIN_REJECTED, "bad-round-disclosure");
+	assert_int_equal(h.chain->mempool->rounds.count, 0);
+	assert_int_equal(helper_files(&h, "blobs/*"), 2);
+	buf_clear(&named);
+	buf_clear(&longer);
+	stop_disclosing(&h, traces, 4);
+}
+
 /* A block has six of eight at most, the next one the rest; what an undone block had comes back. */
 static void test_blocks(void **unused)
 {
@@ -1308,6 +1392,7 @@ int main(void)
 		cmocka_unit_test(test_slow_turns),
 		cmocka_unit_test(test_slow_with_the_same),
 		cmocka_unit_test(test_doubts),
+		cmocka_unit_test(test_looks),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_full),
@@ -1323,6 +1408,7 @@ int main(void)
 		cmocka_unit_test(test_late_bytes),
 		cmocka_unit_test(test_two_commitments),
 		cmocka_unit_test(test_jobs),
+		cmocka_unit_test(test_named),
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_beacon),
 		cmocka_unit_test(test_challenges),
