@@ -102,6 +102,13 @@ function seat_columns(round) {
 	];
 }
 
+// What has made the change: the block has proofs of its own, too.
+function by(round) {
+	if (round.void)
+		return ", by the block's proofs: the merge is void, the runs changed nothing";
+	return round.halved ? ", by its proofs and the better half of the runs" : "";
+}
+
 export async function show(view, [base, seat]) {
 	const path = path_of("round", base);
 	const chosen = h("div.s12", { hidden: true });
@@ -122,9 +129,8 @@ export async function show(view, [base, seat]) {
 					["commits until", block_link(round.commits_until)],
 					["disclosures until", block_link(round.disclosures_until)],
 					["merge", round.merged ? block_link(round.merge) : count(round.merge)],
-					["loss", round.merged && `${nats(round.loss_before)} → ${nats(round.void ? round.loss_before : round.loss_after)}`],
-					["change", round.merged && (round.void ? "void: the model stays as it was" :
-						`${change(round.loss_after - round.loss_before)} nats${round.halved ? ", by the better half of the runs" : ""}`)],
+					["loss", round.merged && `${nats(round.loss_before)} → ${nats(round.loss_after)}`],
+					["change", round.merged && `${change(round.loss_after - round.loss_before)} nats${by(round)}`],
 				]))),
 			h("div.gap", table(seat_columns(round), round.seats)),
 		];

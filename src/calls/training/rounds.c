@@ -93,7 +93,7 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	json_object_set_new(round, "void", json_boolean(outcome.merge.is_void));
 	json_object_set_new(round, "halved", json_boolean(outcome.merge.is_second));
 	json_object_set_new(round, "loss_before", show_loss(outcome.loss_before));
-	json_object_set_new(round, "loss_after", show_loss(outcome.loss_after));
+	json_object_set_new(round, "loss_after", show_loss_after(&outcome));
 	return round;
 }
 
@@ -507,7 +507,7 @@ static const struct rpc_method rounds_methods[] = {
 	{ "getrounds", "Training", call_getrounds, getrounds_args,
 		"Lists the rounds of the active chain, the newest first: the heights at which they begin and end, and "
 		"what became of their seats, which getround explains. The first one begins at the height round_blocks. "
-		"Losses are those before and after the block that merges, as getblock has them.",
+		"Losses are the model's before and after the block that merges, whose proofs train it too.",
 		"[{\"base\": n, \"basehash\": \"hex\",\n"
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"segments\": n,   that a run of this round may have at most\n"

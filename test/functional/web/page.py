@@ -58,12 +58,12 @@ def require_browser():
         raise tap.Skip("there is no Chromium on this machine (Debian: chromium)")
 
 
-def start(chain="regtest"):
+def start(chain="regtest", *options):
     """A node with a wallet, and its page."""
     node = Node(chain=chain, start=False)
     if chain != "regtest":
         node.use_spec(SPEC)
-    page = Page(node, FOLDER)
+    page = Page(node, FOLDER, *options)
     node.start()
     node.rpc.createwallet("w")
     node.own = node.rpc.getnewaddress()
@@ -437,6 +437,22 @@ def looks():
     node.stop()
 
 
+def void_merge():
+    """A round whose merge is void: the block that ends it has trained the model all the same, and the page says so"""
+    require_browser()
+    node, page = start(SPEC["name"], "-run=0")
+    mine_to(node, 2 * P)
+    merged = node.rpc.getround(P)
+    tap.true(merged["void"] and merged["loss_after"] != merged["loss_before"], f"a round without runs: {merged}")
+    with Browser() as browser:
+        tab = browser.open("about:blank")
+        tab.go(f"http://{page.host}/#/round/{P}")
+        tab.wait(SETTLED, "the round's view")
+        for text in f"{merged['loss_before']:.4f} → {merged['loss_after']:.4f}", "by the block's proofs: the merge is void":
+            tap.true(text in tab.text("main"), f"'{text}' is missing: {tab.text('main')[:600]}")
+    node.stop()
+
+
 def axe_script():
     if not os.path.exists(AXE):
         tap.comment("axe-core is not installed, and was not asked: test/interop/install brings it")
@@ -534,4 +550,4 @@ if __name__ == "__main__":
         finally:
             end_all()
     else:
-        tap.main(harmless, clicks, theme, tabs, contributes, looks, without)
+        tap.main(harmless, clicks, theme, tabs, contributes, looks, void_merge, without)
