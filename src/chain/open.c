@@ -366,7 +366,8 @@ struct chain *chain_open(const struct chain_options *options, struct errmsg *err
 	}
 	queue_after_drain(chain->queue, choose_resume, chain);
 	blob_parts_check_ahead(chain);
-	log_info("[chain] tip is block %" PRIu32 ", %zu headers known", chain_tip(chain)->height, chain->index.count);
+	log_debug(LOG_CHAIN, "tip is block %" PRIu32 ", headers known: %zu", chain_tip(chain)->height,
+		chain->index.count);
 	return chain;
 }
 

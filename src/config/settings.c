@@ -238,7 +238,8 @@ static bool settings_read_lists(struct settings *settings, struct errmsg *err)
 		unsigned debug_setting;
 
 		if (!log_category_parse(category, &debug_setting))
-			return errmsg_set(err, "-debug=%.64s: there is no such category", category);
+			return errmsg_set(err, "-debug=%.64s: there is no such category (atelierd -help lists them)",
+				category);
 		settings->log_categories |= debug_setting;
 	}
 	return settings_read_list(settings->options, "connect", &settings->connect, err) &&

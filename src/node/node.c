@@ -243,9 +243,7 @@ static bool node_choose_engine(const struct node *node, struct errmsg *err)
 
 	engine_init(1);
 	if (!selftest_choose(node_engine_name, &node_engine_kind, err))
-		return errmsg_wrap(err,
-			"-engine=%.20s: without exact products this node would accept and make false proofs",
-			node_engine_name);
+		return errmsg_wrap(err, "-engine=%.20s", node_engine_name);
 	backend_select(node_engine_kind);
 	const char *kernels = engine_kernels(backend_cpu_engine(node_engine_kind));
 

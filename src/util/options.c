@@ -124,7 +124,8 @@ static bool option_make_setting(const struct options *options, const char *name,
 
 	setting->option = option_find_written(options, name, size, &negated);
 	if (setting->option == NULL)
-		return errmsg_set(err, "%s: there is no option %.*s", option_place, (int)(size < 64 ? size : 64), name);
+		return errmsg_set(err, "%s: there is no option %.*s (-help lists them)", option_place,
+			(int)(size < 64 ? size : 64), name);
 	if (!negated && option_value == NULL && setting->option->argument != NULL &&
 		setting->option->argument[0] == '<')
 		return errmsg_set(err, "%s: the option %s needs a value: -%s=%s", option_place, setting->option->name,

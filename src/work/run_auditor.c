@@ -175,10 +175,13 @@ static bool run_audit_view(struct run_audit *audit, struct round_view *view, str
 
 	if (spec->round_blocks == 0)
 		return errmsg_set(err, "This chain has no rounds");
+	if (seat_height > tip_height)
+		return errmsg_set(err, "There is no block of this height: the newest has %u", (unsigned)tip_height);
 	audit->report.base_height = (seat_height + spec->round_blocks - 1) / spec->round_blocks * spec->round_blocks;
 	last = audit->report.base_height + spec->round_blocks - 1;
 	if (seat_height == 0 || audit->report.base_height > tip_height)
-		return errmsg_set(err, "The round of this block's seat has not begun");
+		return errmsg_set(err, "The round of this block's seat has not begun: it begins after block %u",
+			(unsigned)audit->report.base_height);
 	if (tip_height - audit->report.base_height > RUN_AUDIT_DEPTH)
 		return errmsg_set(err, "The round lies too far back");
 	if (chain_is_pruned(chain, audit->report.base_height + 1, err))

@@ -66,7 +66,7 @@ def wrong_arguments():
     with idle() as node:
         where = [f"-datadir={node.datadir}", "-regtest"]
         for option, *texts in (
-                ("-nonsense", "nonsense"), ("-nonsense=1", "nonsense"), ("--nononsense", "nonsense"),
+                ("-nonsense", "nonsense", "-help lists them"), ("-nonsense=1", "nonsense"), ("--nononsense", "nonsense"),
                 ("operand", "operand", "not an option"), ("-port", "-port=<port>"), ("-par=x", "par", "'x'"),
                 ("-par=-1", "par", "-1"), ("-par=1000", "par", "1000"), ("-threads=1e3", "threads", "1e3"),
                 ("-threads=99999999999999999999", "threads"), ("-port=0", "port", "0"),
@@ -74,7 +74,8 @@ def wrong_arguments():
                 ("-port=", "port"), ("-rpcport=0", "rpcport"), ("-rpcport=http", "rpcport", "http"),
                 ("-maxmempool=1", "maxmempool"), ("-prune=-1", "prune"), ("-maxconnections=-5", "maxconnections"),
                 ("-snapshotinterval=never", "snapshotinterval", "never"), ("-mocktime=-1", "mocktime"),
-                ("-debug=nonsense", "-debug=nonsense"), ("-mine=maybe", "mine", "maybe"), ("-listen=2", "listen", "2"),
+                ("-engine=mkl", "-engine=mkl: the engine is openblas, onednn, reference or auto, not mkl"),
+                ("-debug=nonsense", "-debug=nonsense", "-help lists them"), ("-mine=maybe", "mine", "maybe"), ("-listen=2", "listen", "2"),
                 ("-bind=nonsense", "nonsense"), ("-bind=127.0.0.1:x", "127.0.0.1:x"), ("-rpcbind=nonsense", "nonsense"),
                 ("-connect=", "node's name"), ("-addnode=one:two:3", "one:two:3"), ("-addnode=a b", "a b"),
                 ("-mineraddress=nonsense", "-mineraddress", "nvalid address"),

@@ -91,8 +91,12 @@ def all_segments_can_be_audited():
                   "of an own one")
     with tap.raises(-1, "it has stated"):
         other.rpc.auditrun(seat["height"], SPEC["segments"])
-    with tap.raises(-1, "has not begun"):
+    with tap.raises(-1, f"has not begun: it begins after block {-(-other.height() // P) * P}"):
         other.rpc.auditrun(other.height())
+    with tap.raises(-1, f"no block of this height: the newest has {other.height()}"):
+        other.rpc.auditrun(other.height() + 1)
+    with tap.raises(-1, "no block of this height"):
+        other.rpc.auditrun(2**32 - 1)
 
 
 def kills_cost_one_segment():
