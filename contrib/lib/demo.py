@@ -133,7 +133,7 @@ def wait_until(what, condition, seconds):
     end = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > end:
-            raise Failure(f"waited {seconds} seconds in vain until {what}")
+            raise Failure(f"waited {seconds:.0f} seconds in vain until {what}")
         time.sleep(0.1)
 
 
@@ -253,6 +253,7 @@ class Demo:
         gift = round(size * SPEC["burn_rate"] / 1e8 + 1, 8)
         self.mine_until("the miner can spend", lambda: miner.call("getbalance") > gift + 1)
         miner.call("sendtoaddress", own, gift)
+        print(f"       The miner sends the owner {gift:.8f} ATL, to pay a contribution with")
         self.mine_until("the owner has coins", lambda: owner.call("getbalance") > 0)
         title = os.path.basename(self.options.file).encode()[:64].decode(errors="ignore")
         sent = owner.call("contributedata", self.options.file, "LicenseRef-as-stated", title, own)

@@ -43,7 +43,7 @@ build_tree() {
 	fi
 	mkdir -p "$dir"
 	if [ ! -f "$dir/Makefile" ] || [ "$(cat "$dir/.configured" 2>/dev/null)" != "$*" ]; then
-		say "Configuring $dir ($*)"
+		say "Configuring $dir${*:+ ($*)}"
 		(cd "$dir" && "$source_dir/configure" --quiet "$@") || return 1
 		printf '%s' "$*" >"$dir/.configured"
 	fi

@@ -75,11 +75,16 @@ class StandIn:
         return answers.get(method)
 
 
-def report(*states):
-    """What is printed with stand-ins whose rounds have such seats, and how far their chain is in the end."""
+def load_demo():
     load = importlib.util.spec_from_file_location("demo", DEMO)
     demo = importlib.util.module_from_spec(load)
     load.loader.exec_module(demo)
+    return demo
+
+
+def report(*states):
+    """What is printed with stand-ins whose rounds have such seats, and how far their chain is in the end."""
+    demo = load_demo()
     run = demo.Demo(types.SimpleNamespace(file=TITLE, blocks=32, spacing=8, keep=False, build="."))
     chain = Chain()
     run.miner, run.owner = StandIn("miner", chain, states), StandIn("owner", chain, states)
@@ -106,7 +111,7 @@ def one_block():
                  "known at 2:", "left out of the update 1 times", "worth pay at 1:", "    1+1  genesis corpus* ", " 1+40  genesis corpus* ", "from block 5 to 9: mean effect -0.250000 in 8 draws",
                  "merge   2.5000  was 2.5000: 3 seats, 2 true (6 segments), 1 left out, 0 struck, 1 empty  (merge void)",
                  "segment 2 of the run of block 7 re-executed by the second node: as disclosed", "(0.5000 for runs)",
-                 "0.50000000 ATL for 1 runs"):
+                 "0.50000000 ATL for 1 runs", f"sends the owner {os.path.getsize(TITLE) * 100 / 1e8 + 1:.8f} ATL"):
         tap.true(told in told_text, f"{told!r} is not in the report")
     tap.true(height > int(after), "the chain did not grow meanwhile: this shows nothing")
     tap.equal(told_text.count("\nmerge "), int(after) // 12 - 1, "merges that were told of")
@@ -114,6 +119,27 @@ def one_block():
     tap.true("failed" not in told_text, "it failed")
     struck, _ = report("merged", "struck")
     tap.true("1 struck" in struck and "failed: a run was struck" in struck, f"a run that was struck: {struck[-200:]}")
+
+
+def patience():
+    """What was waited for in vain is told with whole seconds"""
+    demo = load_demo()
+    try:
+        demo.wait_until("it rains", lambda: False, 0.2345678)
+        raise AssertionError("it did not give up")
+    except demo.Failure as why:
+        tap.equal(str(why), "waited 0 seconds in vain until it rains", "message")
+
+
+def builds():
+    """Without arguments for configure there are no empty brackets"""
+    setup = shlex.quote(os.path.join(SOURCE, "contrib", "lib", "setup.sh"))
+    for arguments, shown in (("", "Configuring out"), ("--with-onednn -q", "Configuring out (--with-onednn -q)")):
+        with tempfile.TemporaryDirectory(prefix="atelier-functional-") as folder:
+            os.symlink(shutil.which("false"), os.path.join(folder, "configure"))
+            done = subprocess.run(["bash", "-c", f". {setup}; source_dir=$PWD; build_tree out all {arguments}"], cwd=folder,
+                                  capture_output=True, text=True, timeout=PATIENCE, check=False)
+            tap.equal((done.returncode, done.stdout), (1, f"\n== {shown}\n"), f"status and output: {done.stderr}")
 
 
 def installs():
@@ -154,4 +180,4 @@ def arguments():
 
 
 if __name__ == "__main__":
-    tap.main(one_block, installs, arguments)
+    tap.main(one_block, patience, builds, installs, arguments)
