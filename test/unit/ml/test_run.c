@@ -460,6 +460,156 @@ static void test_start_that_predicts_badly(void **state)
 	free(code);
 }
 
+/* A model that its embedding and head can stand for alone. */
+static const struct train_config layered = {
+	.model = { .d = 64, .layers = 2, .heads = 2, .ff = 48, .ctx = 32 },
+	.batch = 2,
+	.iterations = 3,
+	.lr_ppm = 500,
+	.wd_ppm = 10000,
+	.bench_rows = 2,
+	.segments = 1024,
+	.segment = 16,
+};
+
+/* A channel that nothing is in and nobody reads, and how large weights are made there: beside them the others of a row
+ * are 0 on its grid (section 3), so all that a product sees are these, and what they meet is 0. */
+enum { UNUSED = 5, LARGE = 16 };
+
+static bool tensor_is(const struct model_tensor *tensor, const char *end)
+{
+	return strlen(tensor->name) >= strlen(end) &&
+		strcmp(tensor->name + strlen(tensor->name) - strlen(end), end) == 0;
+}
+
+/* Whether it multiplies what a layer's norm gives. */
+static bool tensor_reads(const struct model_tensor *tensor)
+{
+	return tensor_is(tensor, ".wq") || tensor_is(tensor, ".wk") || tensor_is(tensor, ".wv") ||
+		tensor_is(tensor, ".wgate") || tensor_is(tensor, ".wup");
+}
+
+/* The change of theta after which no layer does anything, on the way forward or back. */
+static void switch_off(const float *theta, float *change)
+{
+	struct model_tensor t;
+
+	for (size_t i = 0; i < model_tensors(&layered.model); i++) {
+		model_tensor(&layered.model, i, &t);
+		for (size_t at = 0; at < t.rows * t.cols; at++) {
+			const size_t row = at / t.cols, column = at % t.cols, k = t.offset + at;
+
+			if (column == UNUSED && tensor_reads(&t))
+				change[k] = LARGE;
+			else if (column == UNUSED && (t.kind <= MODEL_NORM || tensor_is(&t, "head")))
+				change[k] = -theta[k];
+			else if (row == UNUSED && tensor_is(&t, ".wo"))
+				change[k] = LARGE;
+			else if (t.kind == MODEL_EMBEDDING)
+				change[k] = LARGE * theta[k]; /* so that a segment leaves the unused channel small */
+		}
+	}
+}
+
+/* As near as a code comes, without chance. */
+static void encode_nearest(const float *change, size_t n, uint8_t *code)
+{
+	for (size_t i = 0; i < n; i += DELTA_BLOCK) {
+		uint8_t *block = code + i / DELTA_BLOCK * DELTA_BLOCK_SIZE;
+		float most = 0;
+		int exponent = DELTA_EXPONENT_MIN;
+
+		for (size_t k = i; k < i + DELTA_BLOCK; k++)
+			most = fmaxf(most, fabsf(change[k]));
+		while (ldexpf(126, exponent) < most)
+			exponent++;
+		block[0] = (uint8_t)(int8_t)exponent;
+		for (size_t k = 0; k < DELTA_BLOCK; k++)
+			block[1 + k] = (uint8_t)(int8_t)lrintf(ldexpf(change[i + k], -exponent));
+	}
+}
+
+/* What a segment from this start gives where no gradient is. */
+static void foretell(const float *theta, const uint8_t *start, const uint8_t segment_seed[32], uint8_t *code)
+{
+	const size_t n = model_count(&layered.model);
+	const float lr = (float)layered.lr_ppm / 1000000, wd = (float)layered.wd_ppm / 1000000;
+	float *w = mem_alloc(n * sizeof *w);
+	struct model_tensor t;
+
+	delta_decode(start, 0, n, w);
+	for (size_t i = 0; i < model_tensors(&layered.model); i++) {
+		model_tensor(&layered.model, i, &t);
+		for (size_t k = t.offset; k < t.offset + t.rows * t.cols; k++) {
+			w[k] = theta[k] + w[k];
+			for (uint32_t j = 0; j < layered.segment && t.kind >= MODEL_MATRIX; j++)
+				w[k] = w[k] - lr * (wd * w[k]);
+			w[k] = w[k] - theta[k];
+		}
+	}
+	assert_true(delta_encode(w, n, segment_seed, code));
+	free(w);
+}
+
+/* Of the blocks of all layers, how many of two codes are equal; `all`: how many there are. */
+static size_t equal_blocks(const uint8_t *code, const uint8_t *other, size_t *all)
+{
+	size_t equal = 0;
+	struct model_tensor t;
+
+	*all = 0;
+	for (size_t i = 0; i < model_tensors(&layered.model); i++) {
+		model_tensor(&layered.model, i, &t);
+		if (strncmp(t.name, "layer.", 6) != 0)
+			continue;
+		for (size_t at = t.offset; at < t.offset + t.rows * t.cols; at += DELTA_BLOCK) {
+			const size_t byte = at / DELTA_BLOCK * DELTA_BLOCK_SIZE;
+
+			equal += memcmp(code + byte, other + byte, DELTA_BLOCK_SIZE) == 0;
+			++*all;
+		}
+	}
+	return equal;
+}
+
+/* A start may switch layers off, if what is left of the model predicts well enough: what becomes of them is known
+ * without any product then (doc/numerics.md, first losses). */
+static void test_layers_switched_off(void **state)
+{
+	struct fixture *f = *state;
+	const size_t size = run_code_size(&layered), n = model_count(&layered.model);
+	const struct course course = { .train = layered };
+	const struct course_data data = course_data_in_memory(f->dataset, DATASET);
+	uint8_t *start = mem_alloc(size), *code = mem_alloc(size), *foretold = mem_alloc(size),
+		*windows = mem_alloc(run_windows_size(&layered));
+	float *change = mem_calloc(n, sizeof *change);
+	struct backend *backend = backend_new(backend_cpu(ENGINE_OPENBLAS), &layered, 1);
+	struct state *base = state_new_initial(&layered.model, f->seed);
+	struct run_segment segment = { .base = base, .segment_seed = f->segment_seed, .start = start };
+	size_t all;
+
+	assert_true(run_gather(&course, f->segment_seed, &data, windows));
+	segment.windows = windows;
+	run_start(&layered, start);
+	assert_int_equal(run_execute(backend, &segment, code), STEP_OK);
+	foretell(state_theta(base), start, f->segment_seed, foretold);
+	assert_int_equal(equal_blocks(code, foretold, &all), 0);
+
+	switch_off(state_theta(base), change);
+	encode_nearest(change, n, start);
+	assert_true(run_code_check(&layered, start, size));
+	assert_int_equal(run_execute(backend, &segment, code), STEP_OK);
+	foretell(state_theta(base), start, f->segment_seed, foretold);
+	assert_int_equal(equal_blocks(code, foretold, &all), all);
+	backend_free(backend);
+	state_unref(base);
+	free(change);
+	free(windows);
+	free(foretold);
+	free(code);
+	free(start);
+}
+
 int main(void)
 {
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
@@ -475,6 +625,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		TEST(test_codes_out_of_bounds),
 		TEST(test_start_that_predicts_badly),
+		TEST(test_layers_switched_off),
 		TEST(test_failures),
 		TEST(test_cancel),
 	};
