@@ -440,8 +440,8 @@ static bool node_mining_key(void *context, uint8_t node_key[32], struct errmsg *
 	wallets_mend(node->wallets);
 	if (wallets_count(node->wallets) == 0)
 		return errmsg_set(err,
-			"Mining needs somebody to pay: give an address (-mineraddress=<address>), or load a wallet "
-			"(-wallet=<name>; to have one, start without -mine and call createwallet)");
+			"Mining needs somebody to pay: an address (-mineraddress=<address>), or a wallet "
+			"(createwallet makes one while the node runs, without -mine; -wallet=<name> loads one)");
 	return wallet_new_address(wallets_at(node->wallets, 0), ACCOUNT_RECEIVE, "mining", node_key, err);
 }
 

@@ -180,7 +180,7 @@ static const char *watch_mining_obstacle(const struct watch *watch)
 	if (!chain_spec(watch->chain)->is_public || watch->mine_alone)
 		return NULL;
 	if (watch_count_connections(watch) == 0)
-		return "no connection to another node";
+		return "no connection to another node (addnode names one; with -minealone none is needed)";
 	chain_activity(watch->chain, &watch_activity);
 	return watch_activity.initial_download ? "the chain is being fetched" : NULL;
 }

@@ -157,7 +157,7 @@ static const struct rpc_method training_methods[] = {
 		"Tells how the training of the model goes.",
 		"{\n"
 		"  \"height\": n, \"model_root\": \"hex\",\n"
-		"  \"loss\": nats,                benchmark loss of the present model\n"
+		"  \"loss\": nats,                benchmark loss of the present model; null at genesis\n"
 		"  \"next_slots\": [{\"dataset\": n, \"title\": \"text\"}],   what the next block trains on\n"
 		"  \"loose_proofs\": n,           waiting for the next block\n"
 		"  \"late_proofs\": n,            that it can pay, and that were for one before\n"
@@ -166,7 +166,8 @@ static const struct rpc_method training_methods[] = {
 		"\"steps_done\", \"steps_total\",\n"
 		"                   \"proofs_executed\", \"proofs_false\"},\n"
 		"  \"runs\": {\"training\": n, ..., \"working\": n, \"segments_done\": n},   on a chain with "
-		"rounds: its own by their state\n"
+		"rounds: its own\n"
+		"                               by their state, and the segments of these, until the merge\n"
 		"  \"blocks\": [{\"height\", \"hash\", \"proofs\", \"loss_before\", \"loss_after\", "
 		"\"outcome\", \"model_root_after\"}]\n"
 		"}",

@@ -91,7 +91,7 @@ def mining_alone():
     """A miner of a public chain waits for other nodes"""
     payee = address("tatl", bytes.fromhex(KEYS[0]))
     with Node("-chain=test", "-mine", f"-mineraddress={payee}", "-connect=0", chain="test") as node:
-        wait_until(lambda: warns(node, "Mining pauses: no connection to another node"), "the node warns")
+        wait_until(lambda: warns(node, "Mining pauses: no connection to another node (addnode names one; with -minealone none is needed)"), "the node warns")
         node.rpc.setmining(False)
         wait_until(lambda: not warns(node, "Mining pauses"), "nothing pauses where nothing was asked for")
 
