@@ -597,48 +597,64 @@ void round_admit_confirmed(struct chain *chain, const struct tx *tx)
 		round_line_drop(chain, confirmed, NULL);
 }
 
+/* Of all that there are, in order of arrival; to be freed. What is done with one may take others away, so each is
+ * looked up when it is its turn: to begin anew behind each would take the square of what strangers can offer. */
+static uint8_t (*round_admit_list(const struct round_pool *pool, size_t *count))[32]
+{
+	uint8_t(*txids)[32] = mem_calloc(pool->count, sizeof *txids);
+
+	*count = pool->count;
+	for (size_t i = 0; i < pool->count; i++)
+		memcpy(txids[i], pool->entries[i]->entry.txid, 32);
+	return txids;
+}
+
 /* Whoever's seat is taken, whose window is over, whose base is another: on this branch or on the one switched to. */
 static void round_admit_drop_stale(struct chain *chain)
 {
 	const struct round_pool *pool = round_admit_pool(chain);
+	size_t count;
+	uint8_t(*txids)[32] = round_admit_list(pool, &count);
 
-	for (size_t i = 0; i < pool->count;) {
+	for (size_t i = 0; i < count; i++) {
+		struct round_entry *entry = round_pool_find(pool, txids[i]);
 		struct reject reject = { .reason = "" };
 
-		if (!round_admit_is_stale(chain, pool->entries[i], &reject)) {
-			i++;
-			continue;
-		}
-		round_line_drop(chain, pool->entries[i], "conflict");
-		i = 0;
+		if (entry != NULL && round_admit_is_stale(chain, entry, &reject))
+			round_line_drop(chain, entry, "conflict");
 	}
+	free(txids);
 }
 
-/* Each round of it leaves one less that is early. */
+static void round_admit_begin_one(struct chain *chain, struct round_entry *early)
+{
+	struct reject reject;
+	const enum chain_result judged = round_admit_judge_branch(chain, &early->round_tx, &reject);
+
+	if (judged == CHAIN_ORPHAN)
+		return;
+	round_admit_terms(chain, &early->round_tx, &early->terms);
+	if (round_admit_is_unsigned(judged, &reject))
+		round_line_doubt(chain, early, "conflict");
+	else if (judged != CHAIN_NEW || round_pool_holder(round_admit_pool(chain), &early->round_tx) != NULL)
+		round_line_drop(chain, early, "conflict");
+	else
+		round_admit_begin(chain, early, &reject);
+}
+
 static void round_admit_begin_early(struct chain *chain)
 {
 	const struct round_pool *pool = round_admit_pool(chain);
+	size_t count;
+	uint8_t(*txids)[32] = round_admit_list(pool, &count);
 
-	for (size_t i = 0; i < pool->count;) {
-		struct round_entry *early = pool->entries[i];
-		enum chain_result judged = CHAIN_ORPHAN;
-		struct reject reject;
+	for (size_t i = 0; i < count; i++) {
+		struct round_entry *entry = round_pool_find(pool, txids[i]);
 
-		if (early->stage == ROUND_EARLY)
-			judged = round_admit_judge_branch(chain, &early->round_tx, &reject);
-		if (judged == CHAIN_ORPHAN) {
-			i++;
-			continue;
-		}
-		round_admit_terms(chain, &early->round_tx, &early->terms);
-		if (round_admit_is_unsigned(judged, &reject))
-			round_line_doubt(chain, early, "conflict");
-		else if (judged != CHAIN_NEW || round_pool_holder(pool, &early->round_tx) != NULL)
-			round_line_drop(chain, early, "conflict");
-		else
-			round_admit_begin(chain, early, &reject);
-		i = 0;
+		if (entry != NULL && entry->stage == ROUND_EARLY)
+			round_admit_begin_one(chain, entry);
 	}
+	free(txids);
 }
 
 static void round_admit_note_round(struct chain *chain)
