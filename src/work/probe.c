@@ -29,6 +29,7 @@ void probe_choose(struct probe_seat *seats, uint32_t count, const uint8_t secret
 	}
 	qsort(seats, count, sizeof *seats, probe_compare);
 	for (uint32_t i = 0; i < count; i++) {
+		seats[i].is_head_first = seats[i].order[31] % 2 == 1; /* which says nothing of its place */
 		seats[i].most = seats[i].is_own ? 0 : probe_left < segments ? (uint32_t)probe_left : segments;
 		probe_left -= seats[i].most;
 	}
@@ -37,15 +38,11 @@ void probe_choose(struct probe_seat *seats, uint32_t count, const uint8_t secret
 bool probe_next(const struct probe *probe, uint32_t drawn, uint32_t length, uint32_t *last)
 {
 	const uint32_t end = probe->most < length ? probe->most : length;
+	const bool has_tail = end > drawn && !probe->is_tail_right,
+		   has_head = end > 0 && drawn > 0 && !probe->is_head_right;
 
-	if (end > drawn && !probe->is_tail_right) {
-		*last = end - 1;
-		return true;
-	}
-	if (end == 0 || drawn == 0 || probe->is_head_right)
-		return false;
-	*last = (end < drawn ? end : drawn) - 1;
-	return true;
+	*last = has_head && (probe->is_head_first || !has_tail) ? (end < drawn ? end : drawn) - 1 : end - 1;
+	return has_tail || has_head;
 }
 
 void probe_pass(struct probe *probe, uint32_t drawn, uint32_t last)

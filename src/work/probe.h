@@ -5,9 +5,11 @@
  * as any other. The runs are chosen among all seats at once, whoever commits when: where one of them stays empty its
  * part is not spent elsewhere, since else who commits late would be safer. The last of them is looked at in part.
  *
- * A disclosure has the code that the drawn segment starts from. So it is the tail, from there on, that comes first: it
- * begins with what everybody executes, and a run that is false there is struck without a challenge. The head, from the
- * base on, comes after it. */
+ * A disclosure has the code that the drawn segment starts from, so a run has a tail, from there on, and a head, from
+ * the base on. The tail begins with what everybody executes, and a run that is false there is struck without a
+ * challenge. Which of them comes first the secret says too: a long run is not executed to its end before the round is
+ * over, and whoever knew which half is not come to would forge there. It is the head where most is to be had: one false
+ * code may make all that follows cheap to train. */
 #ifndef ATELIER_WORK_PROBE_H
 #define ATELIER_WORK_PROBE_H
 
@@ -19,11 +21,12 @@ enum { PROBE_SHARE_MAX = 100000000 /* 1, in the units of shares: 10^-8 */ };
 
 /* A seat of a round. */
 struct probe_seat {
-	uint32_t number;   /* of the seat */
-	uint8_t order[32]; /* filled by probe_choose */
-	const uint8_t *id; /* of its block */
-	bool is_own;       /* its run is this node's: not looked at */
-	uint32_t most;     /* filled by probe_choose: how many segments, from the first one on, may be looked at */
+	uint32_t number;    /* of the seat */
+	uint8_t order[32];  /* filled by probe_choose */
+	const uint8_t *id;  /* of its block */
+	bool is_own;        /* its run is this node's: not looked at */
+	uint32_t most;      /* filled by probe_choose: how many segments, from the first one on, may be looked at */
+	bool is_head_first; /* filled by probe_choose */
 };
 
 /* Sorts the seats, those that are looked at first, and says how much of each. A run has `segments` at most. */
@@ -32,6 +35,7 @@ void probe_choose(struct probe_seat *seats, uint32_t count, const uint8_t secret
 /* How far one run is. */
 struct probe {
 	uint32_t most;
+	bool is_head_first;
 	bool is_tail_right, is_head_right;
 };
 

@@ -94,7 +94,8 @@ static struct prober_round *prober_add_round(struct prober *prober, const struct
 		run->seat = chosen_seats[i].number;
 		run->seat_height = view->seat[run->seat].height;
 		memcpy(run->seat_id, chosen_seats[i].id, 32);
-		run->probe.most = chosen_seats[i].most;
+		run->probe = (struct probe){ .most = chosen_seats[i].most,
+			.is_head_first = chosen_seats[i].is_head_first };
 	}
 	free(chosen_seats);
 	round->next = prober->rounds;
@@ -146,7 +147,7 @@ static void prober_reset(struct prober_run *run, const struct round_view *view)
 	*run = (struct prober_run){ .prober = run->prober,
 		.seat = run->seat,
 		.seat_height = run->seat_height,
-		.probe = { .most = run->probe.most },
+		.probe = { .most = run->probe.most, .is_head_first = run->probe.is_head_first },
 		.drawn = round_audited(view, run->seat) };
 	memcpy(run->seat_id, view->seat[run->seat].id, 32);
 	memcpy(run->blob, view->run[run->seat].blob, 32);

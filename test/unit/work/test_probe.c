@@ -63,23 +63,27 @@ static void a_share_is_whole_runs_and_a_rest(void **test_state)
 static void a_secret_chooses(void **test_state)
 {
 	struct probe_seat seats[SEATS], again[SEATS];
-	bool was_first[SEATS] = { false };
+	bool was_first[SEATS] = { false }, was_head[SEATS] = { false }, was_tail[SEATS] = { false };
 
 	(void)test_state;
 	for (int secret = 0; secret < 100; secret++) {
 		choose(seats, (uint8_t)secret, PROBE_SHARE_MAX / SEATS);
 		choose(again, (uint8_t)secret, PROBE_SHARE_MAX / SEATS);
 		assert_int_equal(seats[0].number, again[0].number);
+		assert_int_equal(seats[0].is_head_first, again[0].is_head_first);
 		was_first[seats[0].number] = true;
+		(seats[0].is_head_first ? was_head : was_tail)[seats[0].number] = true;
 	}
-	for (int i = 0; i < SEATS; i++)
+	for (int i = 0; i < SEATS; i++) {
 		assert_int_equal(was_first[i], i != 5);
+		assert_int_equal(was_head[i], i != 5);
+		assert_int_equal(was_tail[i], i != 5);
+	}
 }
 
 /* All stretches in a row, as "last last ...". */
-static void walk(char *walked, uint32_t most, uint32_t drawn, uint32_t length)
+static void walk(char *walked, struct probe probe, uint32_t drawn, uint32_t length)
 {
-	struct probe probe = { .most = most };
 	uint32_t last;
 
 	*walked = '\0';
@@ -89,30 +93,33 @@ static void walk(char *walked, uint32_t most, uint32_t drawn, uint32_t length)
 	}
 }
 
-static void the_tail_comes_first(void **test_state)
+static void one_half_comes_first(void **test_state)
 {
 	static const struct {
 		uint32_t most, drawn, length;
-		const char *walked;
+		const char *tail_first, *head_first;
 	} cases[] = {
-		{ 4, 0, 4, " 3" },
-		{ 4, 1, 4, " 3 0" },
-		{ 4, 3, 4, " 3 2" },
-		{ 4, 1, 2, " 1 0" },
-		{ 4, 0, 1, " 0" },
-		{ 2, 3, 4, " 1" },
-		{ 3, 3, 4, " 2" },
-		{ 3, 2, 4, " 2 1" },
-		{ 1, 0, 4, " 0" },
-		{ 0, 0, 4, "" },
-		{ 0, 2, 4, "" },
+		{ 4, 0, 4, " 3", " 3" },
+		{ 4, 1, 4, " 3 0", " 0 3" },
+		{ 4, 3, 4, " 3 2", " 2 3" },
+		{ 4, 1, 2, " 1 0", " 0 1" },
+		{ 4, 0, 1, " 0", " 0" },
+		{ 2, 3, 4, " 1", " 1" },
+		{ 3, 3, 4, " 2", " 2" },
+		{ 3, 2, 4, " 2 1", " 1 2" },
+		{ 1, 0, 4, " 0", " 0" },
+		{ 0, 0, 4, "", "" },
+		{ 0, 2, 4, "", "" },
 	};
 	char walked[64];
 
 	(void)test_state;
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-		walk(walked, cases[i].most, cases[i].drawn, cases[i].length);
-		assert_string_equal(walked, cases[i].walked);
+		walk(walked, (struct probe){ .most = cases[i].most }, cases[i].drawn, cases[i].length);
+		assert_string_equal(walked, cases[i].tail_first);
+		walk(walked, (struct probe){ .most = cases[i].most, .is_head_first = true }, cases[i].drawn,
+			cases[i].length);
+		assert_string_equal(walked, cases[i].head_first);
 	}
 }
 
@@ -121,7 +128,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_share_is_whole_runs_and_a_rest),
 		cmocka_unit_test(a_secret_chooses),
-		cmocka_unit_test(the_tail_comes_first),
+		cmocka_unit_test(one_half_comes_first),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
