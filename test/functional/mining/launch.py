@@ -2,14 +2,17 @@
 """A launch with hundreds of times the power that a chain expects: three miners, and a block every few hundredths of a
 second where one in 20 seconds is meant."""
 
+import os
+import subprocess
 import sys
 import time
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, Node, wait_for_same_tip, wait_until
+from framework.node import KEYS, PATIENCE, Node, wait_for_same_tip, wait_until
 from reference import pace
+from reference.document import SOURCE
 from reference.hashing import shown
 from reference.headers import Header
 from reference.transactions import address
@@ -89,4 +92,12 @@ def three_miners():
         tap.equal([node.rpc.getblockchaininfo()["warnings"] for node in nodes], [[], [], []], "warnings")
 
 
-tap.main(three_miners)
+def arguments():
+    """contrib/launch says what it cannot do before it starts anything"""
+    for given in (["--miners", "0"], ["--miners", "4"], ["--minutes", "0"], ["--minutes", "nan"], ["--power", "0"]):
+        done = subprocess.run([sys.executable, os.path.join(SOURCE, "contrib", "launch"), "--minutes", "0.001", *given],
+                              capture_output=True, text=True, timeout=PATIENCE, check=False)
+        tap.true(done.returncode == 2 and "--miners 1 to 3" in done.stderr, f"{given}: status {done.returncode}, {done.stderr[-300:]}")
+
+
+tap.main(three_miners, arguments)
