@@ -67,7 +67,7 @@ static const struct loose_job *loose_job_find(const struct loose_pool *loose, co
 
 bool chain_loose_known(const struct chain *chain, const uint8_t id[32])
 {
-	return proof_cache_verdict(chain->proofs, id) != PROOF_UNKNOWN;
+	return proof_cache_verdict(chain->proofs, id) != PROOF_UNKNOWN || chain_candidate(chain, id) != NULL;
 }
 
 bool chain_loose_in_work(const struct chain *chain, const uint8_t id[32])

@@ -357,6 +357,33 @@ static void test_reorganised(void **unused)
 	helper_stop(&b);
 }
 
+/* A node that has begun anew has forgotten its verdicts: what it takes off the chain then is known all the same, and
+ * who offers it is no liar. */
+static void test_reorganised_anew(void **unused)
+{
+	struct reject reject = { .reason = "" };
+	struct header lost;
+	struct helper a, b;
+
+	(void)unused;
+	helper_start(&a);
+	helper_mine(&a, 1);
+	follow(&b, &a);
+	helper_mine(&a, 1);
+	lost = chain_tip(a.chain)->header;
+	helper_key(&b, 0x44);
+	helper_mine(&b, 2);
+	helper_close(&a);
+	helper_open(&a);
+	helper_feed(&a, &b, 2, 3);
+	helper_settle(&a);
+	assert_memory_equal(chain_tip(a.chain)->id, chain_tip(b.chain)->id, 32);
+	assert_int_equal(chain_late_count(a.chain), 1);
+	assert_int_equal(chain_add_loose(a.chain, &lost, helper_source(1), &reject), CHAIN_KNOWN);
+	helper_stop(&a);
+	helper_stop(&b);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +394,7 @@ int main(void)
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_replayed),
 		cmocka_unit_test(test_reorganised),
+		cmocka_unit_test(test_reorganised_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
