@@ -12,8 +12,8 @@
 enum { RUN_LARGEST = 126000000 };
 
 /* A segment's first loss is at most so many times the base's on the same batch, and so much. */
-#define RUN_LOSS_FACTOR 1.125f
-#define RUN_LOSS_SLACK 0.125f
+#define RUN_LOSS_FACTOR 1.0625f
+#define RUN_LOSS_SLACK 0.0625f
 
 size_t run_code_size(const struct train_config *config)
 {

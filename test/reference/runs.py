@@ -58,7 +58,7 @@ class Run:
     def first_loss_most(self, windows):
         """What a segment may lose on its first batch."""
         loss, _ = loss_and_gradient(self.spec.model, self.theta, windows[:self.spec.batch])
-        return f32(f32(1.125 * loss) + 0.125)
+        return f32(f32(1.0625 * loss) + 0.0625)
 
     def segment(self, j, code, most=None):
         """Q_(j+1) from Q_j; Failed: there is none. most: another bound of the first loss."""
