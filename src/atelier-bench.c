@@ -20,10 +20,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bench/bench.h"
 #include "bench/train.h"
 #include "ml/backend_cpu.h"
+#include "ml/kernel/engine.h"
 #include "ml/selftest.h"
 #include "util/file.h"
 #include "util/options.h"
@@ -204,6 +206,9 @@ int main(int argc, char **argv)
 	const char *bench_command;
 	int bench_exit_code;
 
+	/* Where that cannot be done it goes on, and is slow. */
+	if (engine_name_processor())
+		execv("/proc/self/exe", argv);
 	options_add_table(bench_options, train_options);
 	if (!atelier_bench_read_arguments(bench_options, argc, argv, &bench_command, &bench_err)) {
 		bench_exit_code = atelier_bench_error(bench_err.text);

@@ -3,8 +3,10 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "config/settings.h"
+#include "ml/kernel/engine.h"
 #include "node/node.h"
 #include "rpc/json.h"
 #include "work/import.h"
@@ -38,6 +40,9 @@ int main(int argc, char **argv)
 	struct errmsg atelierd_err = { "" };
 	bool atelierd_ok = true;
 
+	/* Where that cannot be done it goes on, and is slow. */
+	if (engine_name_processor())
+		execv("/proc/self/exe", argv);
 	switch (settings_read(&settings, argc, argv, &atelierd_err)) {
 	case SETTINGS_HELP:
 		atelierd_print_usage(settings.options);

@@ -9,11 +9,9 @@
 
 #include "ml/kernel/engine.h"
 
-/* Only OpenBLAS has the first four; the last is there if a library brings OpenMP with it. */
+/* Only OpenBLAS has the first two; the last is there if a library brings OpenMP with it. */
 extern void openblas_set_num_threads(int threads) __attribute__((weak));
 extern char *openblas_get_corename(void) __attribute__((weak));
-extern void gotoblas_dynamic_quit(void) __attribute__((weak));
-extern void gotoblas_dynamic_init(void) __attribute__((weak));
 extern void omp_set_num_threads(int threads) __attribute__((weak));
 
 static int engine_library_threads;
@@ -33,21 +31,21 @@ static const char *engine_newest_kernels(void)
 	return NULL;
 }
 
-/* OpenBLAS 0.3.21, Debian 12's, takes Intel's models from 0xb0 on (Raptor Lake, Emerald Rapids) for a Pentium 4 and
- * multiplies a third as fast as they can: so who is called by that name and has newer instructions is made to choose
- * once more. What the user asks for stands. */
-static void engine_choose_kernels(void)
+/* OpenBLAS 0.3.21, Debian 12's, takes Intel's models from 0xb0 on (Raptor Lake, Emerald Rapids) for a Pentium 4, and
+ * multiplies a third as fast as they can. */
+const char *engine_better_kernels(const char *kernels)
+{
+	return strcmp(kernels, "Prescott") == 0 ? engine_newest_kernels() : NULL;
+}
+
+/* The library could be asked to choose once more where it is, but not safely: a thread that it has begun meanwhile may
+ * find it without kernels. One process in six hundred crashed. */
+bool engine_name_processor(void)
 {
 	static const char wish[] = "OPENBLAS_CORETYPE";
-	const char *newest = engine_newest_kernels();
+	const char *better = openblas_get_corename ? engine_better_kernels(openblas_get_corename()) : NULL;
 
-	if (!openblas_get_corename || !gotoblas_dynamic_quit || !gotoblas_dynamic_init || newest == NULL ||
-		getenv(wish) != NULL || strcmp(openblas_get_corename(), "Prescott") != 0 ||
-		setenv(wish, newest, 0) != 0)
-		return;
-	gotoblas_dynamic_quit();
-	gotoblas_dynamic_init();
-	unsetenv(wish);
+	return better != NULL && getenv(wish) == NULL && setenv(wish, better, 0) == 0;
 }
 
 /* Products in AMX's tiles took oneDNN 2.6 twice as long as with VNNI, of every size that was tried
@@ -64,7 +62,6 @@ static void engine_limit_onednn(void)
 void engine_init(int threads)
 {
 	engine_library_threads = threads;
-	engine_choose_kernels();
 	engine_limit_onednn();
 	if (openblas_set_num_threads && threads > 0)
 		openblas_set_num_threads(threads);

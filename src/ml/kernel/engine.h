@@ -28,10 +28,19 @@ enum engine_form engine_form(enum engine engine);
 bool engine_usable(enum engine engine, struct errmsg *err);
 
 /* Called once, before other threads start. Makes the libraries run single-threaded inside their caller, which is what a
- * pool of workers wants, unless `threads` asks for more (0 leaves the libraries' own choice), and with the instructions
- * that are fastest on this processor, unless the environment says otherwise (OPENBLAS_CORETYPE, ONEDNN_MAX_CPU_ISA).
- * Without effect on a BLAS that takes OpenBLAS's place. */
+ * pool of workers wants, unless `threads` asks for more (0 leaves the libraries' own choice), and oneDNN with the
+ * instructions that are fastest, unless the environment says otherwise (ONEDNN_MAX_CPU_ISA). Without effect on a BLAS
+ * that takes OpenBLAS's place. */
 void engine_init(int threads);
+
+/* Whether OpenBLAS took this processor for one that is much older, and the environment (OPENBLAS_CORETYPE) says
+ * nothing of it: it does then. The library reads that when a program is loaded and at no other time, so main executes
+ * the program once more, first of all. */
+bool engine_name_processor(void);
+
+/* OpenBLAS's name of newer kernels than those so called, that this processor can run; NULL: it has the right ones, or
+ * so its own choice is. Static. */
+const char *engine_better_kernels(const char *kernels);
 
 /* OpenBLAS's name of the processor that its kernels are for; NULL if the engine has no such choice. Static. */
 const char *engine_kernels(enum engine engine);

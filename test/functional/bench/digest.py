@@ -110,6 +110,21 @@ def judge_memory(engine):
     return 0.9 * line["memory_bytes"] <= line["peak_rss_bytes"] <= line["memory_bytes"] + 16e6 and line["peak_rss_bytes"] < 200e6
 
 
+def judge_kernels():
+    """A processor with newer instructions is not taken for a Pentium 4, unless the user says so. No x86, or another BLAS: nothing to
+    judge."""
+    def kernels(**environment):
+        command = [BENCH, "encode", "-spec=regtest", "-rounds=1", "-json"]
+        told = subprocess.run(command, env={**os.environ, **environment}, capture_output=True, text=True, check=True).stdout
+        return json.loads(told.splitlines()[0])["kernels"]
+
+    if kernels(OPENBLAS_CORETYPE="Prescott") != "Prescott":
+        return True
+    with open("/proc/cpuinfo", encoding="utf-8") as file:
+        flags = set(re.search(r"^flags\s*:(.*)", file.read(), re.MULTILINE)[1].split())
+    return (kernels() == "Prescott") != ({"avx2", "fma"} <= flags) or "OPENBLAS_CORETYPE" in os.environ
+
+
 def main():
     known = known_digests()
     checks = [("the document has these digests", judge_document(known))]
@@ -122,6 +137,7 @@ def main():
         lines = [json.loads(line) for line in result.stdout.splitlines()] if result.returncode == 0 else []
         checks.append((f"{command} is timed", bool(lines) and all(line["best_ms"] > 0 and line["threads"] == 1 for line in lines)))
     commands = re.findall(r"^  (\w+) +\w", bench("-help").stdout, re.MULTILINE)
+    checks.append(("OpenBLAS has kernels for this processor", judge_kernels()))
     checks.append(("the help says what each command is", {"digest", "round", "connect", "train"} < set(commands)))
     checks.append(("round tells of a chain's rounds, or that it has none", judge_round()))
     checks.append(("hostile starts give the same on all engines", judge_hostile()))

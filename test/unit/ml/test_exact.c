@@ -9,11 +9,6 @@
 #include <dnnl.h>
 #endif
 
-#define WISH "OPENBLAS_CORETYPE"
-
-extern void gotoblas_dynamic_quit(void) __attribute__((weak));
-extern void gotoblas_dynamic_init(void) __attribute__((weak));
-
 static uint32_t next_random(void)
 {
 	static uint64_t s = 88172645463325252u;
@@ -456,14 +451,6 @@ static void test_dither(void **state)
 
 /* === The instructions that the libraries use === */
 
-/* As a library that does not know the processor. */
-static void choose_oldest(void)
-{
-	setenv(WISH, "Prescott", 1);
-	gotoblas_dynamic_quit();
-	gotoblas_dynamic_init();
-}
-
 static bool has_newer(void)
 {
 #if defined(__x86_64__)
@@ -475,20 +462,22 @@ static bool has_newer(void)
 
 static void test_kernels(void **state)
 {
-	if (!gotoblas_dynamic_quit || !gotoblas_dynamic_init || engine_kernels(ENGINE_OPENBLAS) == NULL)
-		skip(); /* another BLAS, or one for one processor */
-	choose_oldest();
-	if (strcmp(engine_kernels(ENGINE_OPENBLAS), "Prescott") != 0)
-		skip(); /* not an x86 */
-	test_products(state);
-	engine_init(1);
-	assert_string_equal(engine_kernels(ENGINE_OPENBLAS), "Prescott"); /* since the environment says so */
-	unsetenv(WISH);
-	engine_init(1);
-	assert_int_equal(strcmp(engine_kernels(ENGINE_OPENBLAS), "Prescott") != 0, has_newer());
-	assert_null(getenv(WISH));
-	test_products(state);
+	static const char wish[] = "OPENBLAS_CORETYPE";
+	bool is_named;
+
+	(void)state;
+	assert_int_equal(engine_better_kernels("Prescott") != NULL, has_newer());
+	assert_null(engine_better_kernels("Haswell"));
+	assert_null(engine_better_kernels("Cooperlake"));
 	assert_null(engine_kernels(ENGINE_REFERENCE));
+	setenv(wish, "Haswell", 1);
+	assert_false(engine_name_processor());
+	assert_string_equal(getenv(wish), "Haswell");
+	unsetenv(wish);
+	is_named = engine_name_processor();
+	assert_int_equal(is_named, getenv(wish) != NULL);
+	assert_false(engine_name_processor());
+	unsetenv(wish);
 }
 
 /* The numbers of the library's sets of instructions are masks. */
