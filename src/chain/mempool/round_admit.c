@@ -10,6 +10,7 @@
 #include "chain/mempool/round_line.h"
 #include "chain/mempool/round_policy.h"
 #include "consensus/blob/round_blob.h"
+#include "crypto/hash.h"
 #include "util/clock.h"
 #include "util/log.h"
 #include "util/mem.h"
@@ -52,7 +53,8 @@ static bool round_admit_terms(const struct chain *chain, const struct round_tx *
 		terms->length = run->length;
 		terms->segment = round_audited(&view, seat);
 	} else if (round_tx->kind == ROUND_CHALLENGE) {
-		memcpy(terms->committed, run->blob, 32);
+		memcpy(terms->committed, run->trace_root, 32);
+		memcpy(terms->disclosed, run->blob, 32);
 		terms->length = run->length;
 		terms->segment = round_tx->segment;
 	}
@@ -62,7 +64,8 @@ static bool round_admit_terms(const struct chain *chain, const struct round_tx *
 static bool round_admit_same_terms(const struct round_terms *terms, const struct round_terms *others)
 {
 	return memcmp(terms->base_id, others->base_id, 32) == 0 &&
-		memcmp(terms->committed, others->committed, 32) == 0 && terms->length == others->length &&
+		memcmp(terms->committed, others->committed, 32) == 0 &&
+		memcmp(terms->disclosed, others->disclosed, 32) == 0 && terms->length == others->length &&
 		terms->segment == others->segment;
 }
 
@@ -123,6 +126,8 @@ struct round_check {
 	struct errmsg why;
 	bool is_right;
 	bool is_elsewhere; /* or may be, where another segment is drawn, or something else was committed to */
+	bool is_code;      /* of a challenge: it has the size, and these are its digest and the one it should have */
+	uint8_t code_digest[32], listed_digest[32];
 	struct reject reject;
 };
 
@@ -144,19 +149,50 @@ static bool round_check_read(struct round_check *check, const uint8_t root[32], 
 	return check->found == BLOBS_SOUND;
 }
 
+/* The list of digests that a challenge is about, alone: its root is on the branch, so nothing else of what was
+ * disclosed is needed to believe it. NULL: that file is not what it was. To be freed. */
+static uint8_t *round_check_list(const struct chain *chain, const struct round_terms *terms, struct errmsg *why)
+{
+	const size_t list_size = 32 * (size_t)terms->length;
+	uint8_t *list = mem_alloc(list_size);
+
+	if (blobs_read_part(chain->blobs, terms->disclosed, 0, list, list_size, why) &&
+		round_blob_begins(terms->length, list, list_size, terms->committed))
+		return list;
+	free(list);
+	return NULL;
+}
+
+/* `is_right`, by both digests. */
+static void round_check_compare(struct round_check *check)
+{
+	check->is_right = memcmp(check->code_digest, check->listed_digest, 32) == 0 ||
+		reject_set(&check->reject, REASON_BAD_ROUND_CHALLENGE,
+			"it has not the digest of what segment %" PRIu32 " starts from", check->terms.segment);
+	check->is_elsewhere = !check->is_right;
+}
+
 static void round_check_challenge(struct round_check *check, const struct buf *blob_bytes)
 {
 	const struct spec *spec = check->chain->spec;
-	struct round_disclosed disclosed;
-	struct buf disclosed_bytes;
+	uint8_t *list;
 
-	buf_init(&disclosed_bytes);
-	check->is_lost = !round_check_read(check, check->terms.committed, &disclosed_bytes) ||
-		!round_blob_split(spec, check->terms.length, disclosed_bytes.data, disclosed_bytes.size, &disclosed);
-	if (!check->is_lost)
-		check->is_right = round_blob_check_challenge(spec, blob_bytes->data, blob_bytes->size,
-			disclosed.digests, check->terms.segment, &check->reject);
-	buf_clear(&disclosed_bytes);
+	if (blob_bytes->size != round_code_size(spec)) {
+		reject_set(&check->reject, REASON_BAD_ROUND_CHALLENGE, "%zu bytes", blob_bytes->size);
+		return;
+	}
+	list = round_check_list(check->chain, &check->terms, &check->why);
+	if (list == NULL) {
+		memcpy(check->looked_at, check->terms.disclosed, 32);
+		check->found = blobs_check_file(check->chain->blobs, check->terms.disclosed, &check->why);
+		check->is_lost = true;
+		return;
+	}
+	check->is_code = true;
+	sha256(check->code_digest, blob_bytes->data, blob_bytes->size);
+	round_blob_digest(spec, list, check->terms.segment, check->listed_digest);
+	round_check_compare(check);
+	free(list);
 }
 
 /* Touches files, and the spec, which does not change. */
@@ -173,9 +209,9 @@ static void round_check_run(void *check_arg)
 	else if (!check->is_lost)
 		check->is_right = round_blob_check_disclosure(spec, check->terms.length, blob_bytes.data,
 			blob_bytes.size, check->terms.committed, check->terms.segment, &check->reject);
-	if (!check->is_lost && !check->is_right)
-		check->is_elsewhere = check->round_tx.kind == ROUND_CHALLENGE ||
-			round_blob_is_elsewhere(spec, check->terms.length, blob_bytes.data, blob_bytes.size);
+	if (!check->is_lost && !check->is_right && check->round_tx.kind == ROUND_DISCLOSURE)
+		check->is_elsewhere = round_blob_is_elsewhere(spec, check->terms.length, blob_bytes.data,
+			blob_bytes.size);
 	buf_clear(&blob_bytes);
 }
 
@@ -213,6 +249,15 @@ static enum chain_result round_admit_lost(struct chain *chain, const struct roun
 	return CHAIN_REJECTED;
 }
 
+static void round_admit_note_code(struct chain *chain, const struct round_check *check)
+{
+	struct round_codes *codes = &round_admit_pool(chain)->codes;
+
+	round_codes_note(codes, check->round_tx.root, check->code_digest);
+	if (check->terms.segment == 0)
+		round_codes_note_first(codes, check->listed_digest);
+}
+
 /* The verdict on the bytes. Who brought what no branch can have is heard no more in this round. What a branch can have
  * is less than that, whatever ours has: the bytes of another list that the seat signed too, of another segment of the
  * same run, or of a challenge, which are a code and no more. */
@@ -222,6 +267,8 @@ static enum chain_result round_admit_checked(struct chain *chain, const struct r
 	struct round_entry *entry = round_pool_find(round_admit_pool(chain), check->txid);
 
 	blobs_note(chain->blobs, check->looked_at, check->found);
+	if (check->is_code)
+		round_admit_note_code(chain, check);
 	/* Gone, or judged by another branch meanwhile. */
 	if (entry == NULL || entry->stage != ROUND_HERE || !round_admit_same_terms(&check->terms, &entry->terms))
 		return CHAIN_ORPHAN;
@@ -267,12 +314,32 @@ static bool round_admit_is_of_another(const struct chain *chain, const struct ro
 	const size_t list_size = 32 * (size_t)entry->terms.length;
 	uint8_t *list = mem_alloc(list_size);
 	struct errmsg err;
-	const bool is_of_another = entry->round_tx.kind == ROUND_DISCLOSURE &&
-		blobs_read_part(chain->blobs, entry->round_tx.root, 0, list, list_size, &err) &&
+	const bool is_of_another = blobs_read_part(chain->blobs, entry->round_tx.root, 0, list, list_size, &err) &&
 		!round_blob_begins(entry->terms.length, list, list_size, entry->terms.committed);
 
 	free(list);
 	return is_of_another;
+}
+
+/* The same of a challenge, whose blob has been read before, of whatever segment: its digest is known. */
+static void round_admit_glance_code(const struct chain *chain, const struct round_entry *entry,
+	struct round_check *check)
+{
+	const struct round_codes *codes = &round_admit_pool(chain)->codes;
+	const uint8_t *digest = round_codes_find(codes, entry->round_tx.root), *first = round_codes_first(codes);
+	uint8_t *list;
+	struct errmsg err;
+
+	if (digest == NULL || (entry->terms.segment == 0 && first == NULL))
+		return;
+	list = round_check_list(chain, &entry->terms, &err);
+	if (list == NULL)
+		return;
+	memcpy(check->code_digest, digest, 32);
+	memcpy(check->listed_digest, entry->terms.segment == 0 ? first : list + 32 * (size_t)(entry->terms.segment - 1),
+		32);
+	round_check_compare(check);
+	free(list);
 }
 
 /* What can be said without reading all of a file that is the root's: `reject`. */
@@ -287,7 +354,11 @@ static void round_admit_glance(const struct chain *chain, const struct round_ent
 			check->round_tx.kind == ROUND_CHALLENGE ? REASON_BAD_ROUND_CHALLENGE :
 								  REASON_BAD_ROUND_DISCLOSURE,
 			"%" PRIu64 " bytes", size);
-	} else if (size > round_admit_pool(chain)->at_once && round_admit_is_of_another(chain, entry)) {
+	} else if (size <= round_admit_pool(chain)->at_once) {
+		return;
+	} else if (entry->round_tx.kind == ROUND_CHALLENGE) {
+		round_admit_glance_code(chain, entry, check);
+	} else if (round_admit_is_of_another(chain, entry)) {
 		reject_set(&check->reject, REASON_BAD_ROUND_DISCLOSURE, "it is of another list of digests");
 		check->is_elsewhere = true;
 	}

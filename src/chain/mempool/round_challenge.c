@@ -47,7 +47,7 @@ static bool round_challenge_find_seat(const struct round_challenge *challenge, s
 		memcmp(view->id, challenge->terms.base_id, 32) != 0)
 		return false;
 	*seat = challenge->height - (view->base - view->seats + 1);
-	return *seat < view->seats && memcmp(view->run[*seat].blob, challenge->terms.committed, 32) == 0;
+	return *seat < view->seats && memcmp(view->run[*seat].blob, challenge->terms.disclosed, 32) == 0;
 }
 
 /* What its segment is known by; false as above. */
@@ -60,7 +60,7 @@ static bool round_challenge_find_key(struct round_challenge *challenge)
 	if (!round_challenge_find_seat(challenge, &view, &seat))
 		return false;
 	segments_seed(&view, seat, challenge->terms.segment, segment_seed);
-	audits_key(segment_seed, challenge->terms.committed, challenge->key);
+	audits_key(segment_seed, challenge->terms.disclosed, challenge->key);
 	return true;
 }
 
@@ -77,7 +77,7 @@ static bool round_challenge_read(struct round_challenge *challenge)
 
 	buf_init(&disclosed_bytes);
 	buf_init(&start_bytes);
-	is_read = blobs_read_file(challenge->chain->blobs, challenge->terms.committed, &disclosed_bytes, &err) ==
+	is_read = blobs_read_file(challenge->chain->blobs, challenge->terms.disclosed, &disclosed_bytes, &err) ==
 			BLOBS_SOUND &&
 		round_blob_split(spec, challenge->terms.length, disclosed_bytes.data, disclosed_bytes.size,
 			&disclosed) &&

@@ -28,6 +28,7 @@
 #define ATELIER_CHAIN_MEMPOOL_ROUND_POOL_H
 
 #include "chain/chain.h"
+#include "chain/mempool/round_codes.h"
 #include "chain/mempool/round_groups.h"
 #include "consensus/payload/round_tx.h"
 #include "util/map.h"
@@ -56,7 +57,8 @@ enum round_stage {
 /* What of the branch it was judged by: with another base, list or drawn segment it has to be judged again. */
 struct round_terms {
 	uint8_t base_id[32];
-	uint8_t committed[32]; /* of a disclosure: the root that was committed to; of a challenge: that of the blob */
+	uint8_t committed[32]; /* root of the list of digests that was committed to */
+	uint8_t disclosed[32]; /* of a challenge: root of the blob that has this list */
 	uint32_t length;       /* of the run that was committed to */
 	uint32_t segment;      /* that its blob starts from */
 };
@@ -95,6 +97,7 @@ struct round_pool {
 	size_t offers;
 	struct map by_txid;
 	struct round_groups groups;
+	struct round_codes codes;
 	uint64_t turns_begun;
 	uint64_t served[ROUND_POOL_SEATS]; /* number of the last turn for a seat, by height */
 	bool is_checking;                  /* a job looks at bytes: one at a time, since they are large */

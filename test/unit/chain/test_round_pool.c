@@ -1323,6 +1323,94 @@ static void test_challenges(void **unused)
 	helper_stop(&h);
 }
 
+/* A challenge by bytes that the node has. */
+static const struct tx *build_doubt(uint32_t height, uint32_t segment, const struct buf *named)
+{
+	struct round_tx round_tx = { .kind = ROUND_CHALLENGE, .height = height, .segment = segment };
+
+	contribution_root(named->data, named->size, round_tx.root);
+	return round_tx_build(&round_tx);
+}
+
+/* The second of two who name the same bytes for other segments does not have them read, whichever these are. */
+static void expect_read_once(struct helper *h, const struct buf *code, uint32_t segment, uint8_t from)
+{
+	expect(h, build_doubt(2, segment, code), from, CHAIN_ORPHAN, "missing-blob");
+	assert_true(h->chain->mempool->rounds.is_checking);
+	helper_settle(h);
+	expect(h, build_doubt(2, segment, code), from + 1, CHAIN_REJECTED, "bad-round-challenge");
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(source_group(h, (uint8_t)(from + i))->passed, 1);
+		assert_int_equal(source_group(h, (uint8_t)(from + i))->faults, 1);
+		assert_false(source_group(h, (uint8_t)(from + i))->is_silenced);
+	}
+}
+
+static void flip_blob(struct helper *h, const uint8_t root[32], long offset)
+{
+	char hex_root[65], pattern[80];
+
+	hex_encode(hex_root, root, 32);
+	snprintf(pattern, sizeof pattern, "blobs/%s", hex_root);
+	helper_flip(h, pattern, offset);
+}
+
+/* Who names codes that are here, of another segment, or bytes that are no code, has them read once in a run, and of
+ * what was disclosed the list of digests alone. */
+static void test_named_codes(void **unused)
+{
+	struct trace traces[2];
+	struct buf code, shorter, disclosed;
+	uint8_t shorter_root[32], disclosed_root[32];
+	struct errmsg err;
+	struct helper h;
+	uint32_t drawn;
+
+	(void)unused;
+	start_challenging(&h, traces);
+	drawn = audited(&h, 1);
+	code = code_blob(&traces[0], drawn == 1 ? 2 : 1);
+	disclosed = trace_blob(&traces[1], audited(&h, 2));
+	contribution_root(disclosed.data, disclosed.size, disclosed_root);
+	shorter = code_blob(&traces[0], 0);
+	shorter.size--;
+	contribution_root(shorter.data, shorter.size, shorter_root);
+	assert_int_equal(blobs_put(h.chain->blobs, shorter_root, shorter.data, shorter.size, BLOBS_PENDING, &err),
+		BLOBS_STORED);
+	helper_mine(&h, 1);
+	helper_settle(&h);
+	assert_true(challenge(&h, &traces[0], 1, drawn == 1 ? 2 : 1, 3));
+	helper_mine(&h, 1);
+	assert_int_equal(chain_tip(h.chain)->tx_count, 2);
+	helper_close(&h);
+	helper_open(&h);
+	h.chain->mempool->rounds.at_once = 0;
+	expect_read_once(&h, &code, 3, 4);
+	expect(&h, build_doubt(2, 2, &code), 6, CHAIN_REJECTED, "bad-round-challenge");
+	flip_blob(&h, disclosed_root, -1);
+	expect_read_once(&h, &code, 0, 7);
+	flip_blob(&h, disclosed_root, -1);
+	/* No branch can have what is of another size. */
+	expect(&h, build_doubt(2, 1, &shorter), 9, CHAIN_ORPHAN, "missing-blob");
+	helper_settle(&h);
+	assert_true(source_group(&h, 9)->is_silenced);
+	expect(&h, build_doubt(2, 1, &shorter), 10, CHAIN_REJECTED, "bad-round-challenge");
+	assert_true(source_group(&h, 10)->is_silenced);
+	/* Where the list is not what it was, that is nobody's fault. */
+	flip_blob(&h, disclosed_root, 0);
+	expect(&h, build_doubt(2, 2, &code), 11, CHAIN_ORPHAN, "missing-blob");
+	helper_settle(&h);
+	assert_int_equal(source_group(&h, 11)->faults, 0);
+	assert_false(blobs_has(h.chain->blobs, disclosed_root));
+	assert_int_equal(h.chain->mempool->rounds.count, 0);
+	buf_clear(&code);
+	buf_clear(&shorter);
+	buf_clear(&disclosed);
+	for (uint32_t i = 0; i < 2; i++)
+		trace_clear(&traces[i]);
+	helper_stop(&h);
+}
+
 static bool count_record(void *count, const uint8_t *key, size_t key_size, const uint8_t *value, size_t value_size,
 	struct errmsg *err)
 {
@@ -1412,6 +1500,7 @@ int main(void)
 		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_other_beacon),
 		cmocka_unit_test(test_challenges),
+		cmocka_unit_test(test_named_codes),
 		cmocka_unit_test(test_verdicts_kept),
 	};
 
