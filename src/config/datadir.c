@@ -1,8 +1,10 @@
 /* Where files lie and which chain is meant: found from options, the configuration file and a private spec. */
 #include "config/datadir.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "rpc/json.h"
 #include "util/file.h"
@@ -12,8 +14,8 @@
 #define DATADIR_SPEC_MAX (1 << 20)
 
 const struct option_spec datadir_options[] = {
-	{ "datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier).", "Chain and files",
-		NULL, OPTION_COMMAND_LINE | OPTION_PATH },
+	{ "datadir", "<folder>", "Where configuration, chain and wallets lie (default: ~/.atelier); it must exist.",
+		"Chain and files", NULL, OPTION_COMMAND_LINE | OPTION_PATH },
 	{ "conf", "<file>", "Configuration file; a relative path is relative to the data directory.", "Chain and files",
 		"atelier.conf", OPTION_COMMAND_LINE | OPTION_PATH },
 	{ "chain", "<name>", "The chain: main, test or regtest.", "Chain and files", "main", 0 },
@@ -41,13 +43,25 @@ static const struct {
 #define DATADIR_PRIVATE_RPC_PORT 39432
 #define DATADIR_PRIVATE_P2P_PORT 39433
 
+/* A folder that is named must be there: else a typing error would begin the chain anew, without the wallets that lie
+ * where it should be. bitcoind has it so too. */
+static bool datadir_is_there(const char *chosen_datadir, struct errmsg *err)
+{
+	struct stat chosen_stat;
+
+	if (stat(chosen_datadir, &chosen_stat) != 0)
+		return errmsg_set(err, "-datadir=%s: %s", chosen_datadir,
+			errno == ENOENT ? "there is no such folder, make it first" : strerror(errno));
+	return S_ISDIR(chosen_stat.st_mode) || errmsg_set(err, "-datadir=%s: is not a folder", chosen_datadir);
+}
+
 static char *datadir_find_base(const struct options *options, struct errmsg *err)
 {
 	const char *chosen_datadir = options_string(options, "datadir");
 	char *datadir_home, *datadir_base;
 
 	if (chosen_datadir != NULL && *chosen_datadir)
-		return mem_strdup(chosen_datadir);
+		return datadir_is_there(chosen_datadir, err) ? mem_strdup(chosen_datadir) : NULL;
 	datadir_home = path_home();
 	if (datadir_home == NULL) {
 		errmsg_set(err, "The home folder is not known: use -datadir");

@@ -35,8 +35,8 @@ struct datadir {
 extern const struct option_spec datadir_options[];
 
 /* Finds all that. The command line must have been parsed; the configuration file is read here, and the section of the
- * chain chosen. A configuration file that is missing is an error only if -conf named it. datadir_clear is due whatever
- * comes back. */
+ * chain chosen. A configuration file that is missing is an error only if -conf named it, a data directory if -datadir
+ * did. datadir_clear is due whatever comes back. */
 bool datadir_find(struct datadir *datadir, struct options *options, struct errmsg *err);
 void datadir_clear(struct datadir *datadir);
 

@@ -149,8 +149,11 @@ def same_folder():
 
 
 def impossible_folder():
-    """A data directory that cannot be one"""
+    """A data directory that cannot be one, or that nobody has made"""
     with idle() as node:
+        missing = os.path.join(node.root, "missing")
+        check_refused([f"-datadir={missing}/below", "-regtest"], f"{missing}/below", "-datadir")
+        tap.true(not os.path.exists(missing), "a folder is made that was named by mistake")
         path = os.path.join(node.root, "file")
         with open(path, "w", encoding="ascii"):
             pass

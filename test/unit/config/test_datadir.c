@@ -85,6 +85,22 @@ static void test_builtin(void **state)
 	check_error("-chain=nonsense", "nonsense");
 }
 
+/* The folder of a chain in it is for the node to make. */
+static void test_missing(void **state)
+{
+	char *sound = base;
+
+	(void)state;
+	put("file", "");
+	base = path_join(sound, "missing");
+	check_error("-regtest", "/missing");
+	free(base);
+	base = path_join(sound, "file");
+	check_error("-regtest", "/file");
+	free(base);
+	base = sound;
+}
+
 static void test_conf(void **state)
 {
 	struct options *options;
@@ -142,6 +158,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_builtin, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_missing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_conf, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_private, setup, teardown),
 	};
