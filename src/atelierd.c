@@ -21,7 +21,8 @@ static void atelierd_print_usage(const struct options *options)
 
 static bool atelierd_import_weights(const struct settings *settings, struct errmsg *err)
 {
-	json_t *atelierd_imported = import_model(settings->import_weights, settings->import_spec, err);
+	json_t *atelierd_imported = import_model(settings->import_weights, settings->import_spec,
+		settings->datadir.base, err);
 	struct buf atelierd_text;
 
 	if (atelierd_imported == NULL)

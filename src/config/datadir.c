@@ -55,7 +55,7 @@ static bool datadir_is_there(const char *chosen_datadir, struct errmsg *err)
 	return S_ISDIR(chosen_stat.st_mode) || errmsg_set(err, "-datadir=%s: is not a folder", chosen_datadir);
 }
 
-static char *datadir_find_base(const struct options *options, struct errmsg *err)
+char *datadir_find_base(const struct options *options, struct errmsg *err)
 {
 	const char *chosen_datadir = options_string(options, "datadir");
 	char *datadir_home, *datadir_base;

@@ -34,6 +34,8 @@ struct datadir {
 /* The options that datadir_find reads, plus -rpcport, -rpcuser and -rpcpassword, for daemon and client alike. */
 extern const struct option_spec datadir_options[];
 
+/* `base` alone, from the command line; the caller's. NULL: -datadir names none, or there is no home. */
+char *datadir_find_base(const struct options *options, struct errmsg *err);
 /* Finds all that. The command line must have been parsed; the configuration file is read here, and the section of the
  * chain chosen. A configuration file that is missing is an error only if -conf named it, a data directory if -datadir
  * did. datadir_clear is due whatever comes back. */

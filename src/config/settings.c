@@ -407,10 +407,12 @@ enum settings_result settings_read(struct settings *settings, int argc, char *co
 	if (options_is_set(settings->options, "importmodel")) {
 		settings->import_weights = options_string(settings->options, "importmodel");
 		settings->import_spec = options_string(settings->options, "chainspec");
-		if (settings->import_spec != NULL && *settings->import_spec != '\0')
-			return SETTINGS_IMPORT;
-		errmsg_set(err, "-importmodel needs -chainspec=<file>, which is written");
-		return SETTINGS_WRONG;
+		if (settings->import_spec == NULL || *settings->import_spec == '\0') {
+			errmsg_set(err, "-importmodel needs -chainspec=<file>, which is written");
+			return SETTINGS_WRONG;
+		}
+		settings->datadir.base = datadir_find_base(settings->options, err);
+		return settings->datadir.base != NULL ? SETTINGS_IMPORT : SETTINGS_WRONG;
 	}
 	if (!datadir_find(&settings->datadir, settings->options, err) || !settings_read_numbers(settings, err) ||
 		!settings_read_lists(settings, err) || !settings_read_spec(settings, err) ||

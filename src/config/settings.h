@@ -50,7 +50,7 @@ enum settings_result {
 	SETTINGS_RUN,
 	SETTINGS_HELP, /* asked for the help text: options_help(settings->options) */
 	SETTINGS_VERSION,
-	SETTINGS_IMPORT, /* import_weights and import_spec alone are filled */
+	SETTINGS_IMPORT, /* import_weights, import_spec and datadir.base alone are filled */
 	SETTINGS_WRONG,  /* err says what */
 };
 

@@ -170,6 +170,22 @@ static bool import_build_spec(struct import *import, struct errmsg *err)
 	return true;
 }
 
+/* Its genesis will be another one's, and the node refuse the folder. */
+static bool import_check_unused(const struct import *import, const char *data_folder, struct errmsg *err)
+{
+	char *chain_folder = path_join(data_folder, import->spec.name),
+	     *genesis_path = path_join(chain_folder, ".genesis");
+	const bool is_unused = !file_exists(genesis_path) ||
+		errmsg_set(err,
+			"%.120s has a chain of the spec's name, which began otherwise: choose another name, or another "
+			"-datadir",
+			chain_folder);
+
+	free(genesis_path);
+	free(chain_folder);
+	return is_unused;
+}
+
 /* --- writing --- */
 
 struct import_writing {
@@ -269,7 +285,7 @@ static void import_end(struct import *import)
 	spec_clear(&import->spec);
 }
 
-json_t *import_model(const char *weights_path, const char *spec_path, struct errmsg *err)
+json_t *import_model(const char *weights_path, const char *spec_path, const char *data_folder, struct errmsg *err)
 {
 	json_t *import_described;
 	struct import import;
@@ -277,7 +293,8 @@ json_t *import_model(const char *weights_path, const char *spec_path, struct err
 
 	import_begin(&import, spec_path);
 	ok = import_read_weights(&import, weights_path, err) && import_compose_spec(&import, err) &&
-		import_build_spec(&import, err) && import_write_files(&import, err);
+		import_build_spec(&import, err) && import_check_unused(&import, data_folder, err) &&
+		import_write_files(&import, err);
 	import_described = ok ? import_describe(&import) : NULL;
 	import_end(&import);
 	return import_described;

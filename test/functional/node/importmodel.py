@@ -24,10 +24,11 @@ TEXT = b"The model"
 SIZES = {"d": 32, "layers": 2, "heads": 2, "ff": 48, "ctx": 64}
 
 
-def run(weights, spec, *more):
+def run(weights, spec, datadir=None):
     """Status, what was made, and standard error."""
-    done = subprocess.run([daemon_path(), f"-importmodel={weights}", f"-chainspec={spec}", *more], capture_output=True,
-                          text=True, timeout=PATIENCE, check=False)
+    folder = datadir or os.path.dirname(weights)  # not that at home, which may have chains
+    done = subprocess.run([daemon_path(), f"-importmodel={weights}", f"-chainspec={spec}", f"-datadir={folder}"],
+                          capture_output=True, text=True, timeout=PATIENCE, check=False)
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
 
@@ -215,6 +216,27 @@ def refused():
         tap.true(not os.path.exists(spec), "a spec was written")
 
 
+def used():
+    """The spec of a chain that runs is not made another chain's"""
+    with tempfile.TemporaryDirectory(prefix="atelier-functional-") as root:
+        weights, spec = os.path.join(root, "w.safetensors"), os.path.join(root, "ward.json")
+        write_safetensors(weights, make_tensors(SIZES))
+        write_json(os.path.join(root, "config.json"), CONFIG)
+        own = {"name": "ward", "genesis_time": 1795219201, **SIZES}
+        write_json(spec, own)
+        with start(spec, "ward") as node:
+            for path in spec, os.path.join(root, "other.json"):
+                if path != spec:
+                    write_json(path, {"name": "ward"})
+                status, made, error = run(weights, path, node.datadir)
+                tap.equal((status, made), (1, None), f"status, and what was made: {error}")
+                tap.true(f"{node.chaindir} has a chain of the spec's name" in error, error)
+            tap.equal(read_json(spec), own, "the spec")
+            tap.true(not os.path.exists(os.path.join(root, "ward.safetensors")), "weights were written")
+            node.restart()
+        tap.equal(run(weights, spec)[0], 0, "status elsewhere")
+
+
 def foreign_gguf():
     """The keys of a GGUF file must not speak of another model than ours"""
     with tempfile.TemporaryDirectory(prefix="atelier-functional-") as root, Node() as node:
@@ -251,4 +273,4 @@ def progress():
                   "tenths on standard error")
 
 
-tap.main(from_elsewhere, completed, rounded, another_file, refused, foreign_gguf, progress)
+tap.main(from_elsewhere, completed, rounded, another_file, refused, used, foreign_gguf, progress)
