@@ -75,7 +75,8 @@ function say_point(curve, at) {
 	const merge = curve.merges.find((one) => one.height === curve.height[at]);
 
 	return [h("b", `block ${count(curve.height[at])}`), ` · ${nats(curve.loss[at])} nats · ${moment(curve.time[at])}`,
-		merge && ` · merged a round: ${nats(merge.loss_before)} → ${nats(merge.loss_after)}`];
+		merge && ` · merge of a round: ${merge.void ? "void" : `${nats(merge.loss_before)} → ${nats(merge.loss_after)}`}` +
+			`${!merge.void && merge.judged_by === "own pages" ? " of own pages" : ""}`];
 }
 
 function say_nothing(curve, zoomable) {

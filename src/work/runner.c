@@ -145,9 +145,11 @@ static uint32_t runner_next_height(const struct runner *runner)
  * A run that was due until now has a task; one that is met too late, after a restart, is told by getruns alone. */
 static void runner_miss(struct runner *runner, struct runner_run *run, const struct due_facts *facts)
 {
-	if (facts->committed_length > 0)
-		runner_set_problem(run, due_missed(facts));
-	else if (runner_note_problem(run, due_missed(facts)) && run->task != DUE_NOTHING)
+	const bool is_new = runner_note_problem(run, due_missed(facts));
+
+	if (is_new && facts->committed_length > 0)
+		log_warn("The run of block %u is struck: %s", (unsigned)run->trace->run.seat_height, run->problem);
+	else if (is_new && run->task != DUE_NOTHING)
 		runner->missed++;
 }
 
@@ -462,8 +464,7 @@ static void runner_on_state(void *context, struct state *base_state)
 	runner_wake(runner);
 }
 
-/* A new reference to the state that a run starts from; NULL: it comes later. All runs that train have one base, that of
- * the open round. */
+/* A new reference to the state that a run starts from, which is one for all that train; NULL: it comes later. */
 static struct state *runner_base_state(struct runner *runner, const struct runner_run *run)
 {
 	const struct index_entry *base_entry = chain_find(runner->chain, run->trace->run.base_id);
@@ -519,8 +520,7 @@ static void runner_take_result(struct runner_run *run, const struct segment *seg
 		}
 		return;
 	case STEP_FAILED:
-		/* By protocol: whoever repeats it finds the same. The run has the segments before it, if there are any.
-		 */
+		/* By protocol: whoever repeats it finds the same. The run has the segments before it, if any. */
 		log_info("The run of block %u ends: its segment %u has no result",
 			(unsigned)run->trace->run.seat_height, (unsigned)segment->number - 1);
 		run->most = segment->number - 1;

@@ -51,7 +51,7 @@ function draw_model({ model, datasets }, curve) {
 
 // The newest merges, small.
 const MERGES = [
-	{ name: "merged at", of: (round) => h("a", { href: `#/round/${round.base}` }, count(round.merge)) },
+	{ name: "merge at", of: (round) => h("a", { href: `#/round/${round.base}` }, count(round.merge)) },
 	{ name: "runs", class: "n", of: (round) => count(round.seats.merged ?? 0) },
 	{ name: "struck", class: "n", of: (round) => count(round.seats.struck ?? 0) },
 	{ name: "change", class: "n", of: merge_change },
@@ -200,7 +200,7 @@ export async function show(view) {
 			if (whole.round)
 				fill(round.querySelector("h2"), round_link(whole.round.base, `Round of blocks ${span_of(whole.round)}`));
 			return [draw_round(whole), rounds.length > 1 &&
-				h("div.gap", table(MERGES, rounds.filter((one) => one.merged)))];
+				h("div.gap", table(MERGES, rounds.filter((one) => one.over)))];
 		},
 	});
 

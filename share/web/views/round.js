@@ -4,7 +4,7 @@ import { get, path_of } from "../api.js";
 import { fill, h } from "../dom.js";
 import { amount, change, count, duration, nats, plural } from "../format.js";
 import { address_link, again_button, block_link, card, dataset_link, digest_cells, facts, head, panel, table } from "../parts.js";
-import { span_of } from "./rounds.js";
+import { of_pages, span_of } from "./rounds.js";
 
 const KINDS = {
 	open: "open", training: "training", committed: "committed", disclosed: "disclosed", "not disclosed": "committed",
@@ -123,14 +123,15 @@ export async function show(view, [base, seat]) {
 		}
 		return [
 			h("div.grid",
-				h("div.s7", seat_grid(round), !round.merged && phases(round, chain.blocks)),
+				h("div.s7", seat_grid(round), !round.over && phases(round, chain.blocks)),
 				h("div.s5", facts([
 					["base", block_link(round.base)],
 					["commits until", block_link(round.commits_until)],
 					["disclosures until", block_link(round.disclosures_until)],
-					["merge", round.merged ? block_link(round.merge) : count(round.merge)],
-					["loss", round.merged && `${nats(round.loss_before)} → ${nats(round.loss_after)}`],
-					["change", round.merged && `${change(round.loss_after - round.loss_before)} nats${by(round)}`],
+					["merge", round.over ? block_link(round.merge) : count(round.merge)],
+					["judged by", round.judged_by],
+					["loss", round.over && `${nats(round.loss_before)} → ${nats(round.loss_after)} ${of_pages(round)}`],
+					["change", round.over && `${change(round.loss_after - round.loss_before)} nats${by(round)}`],
 				]))),
 			h("div.gap", table(seat_columns(round), round.seats)),
 		];

@@ -11,7 +11,7 @@ export const span_of = (round) => `${count(round.base + 1)}–${count(round.merg
 
 // What the merge did to the loss.
 export function merge_change(round) {
-	if (!round.merged)
+	if (!round.over)
 		return h("span.chip", "under way");
 	if (round.void)
 		return h("span.dim", "void");
@@ -19,15 +19,21 @@ export function merge_change(round) {
 		change(round.loss_after - round.loss_before));
 }
 
+// Where own pages judged a merge its losses are theirs, and stand beside no others.
+export const of_pages = (round) => round.over && !round.void && round.judged_by === "own pages" ? "of own pages" : "";
+
+const notes = (round) => [round.halved && "by the better half", of_pages(round) && "losses of own pages"]
+	.filter(Boolean).join(", ");
+
 const COLUMNS = [
 	{ name: "blocks", of: (round) => round_link(round.base, span_of(round)) },
-	{ name: "runs merged", class: "n", of: (round) => round.merged ? seats(round, "merged") : "" },
-	{ name: "left out", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "left out") : "" },
-	{ name: "struck", class: "n", of: (round) => round.merged ? seats(round, "struck") : "" },
-	{ name: "empty", class: "n hide-narrow", of: (round) => round.merged ? seats(round, "empty") : "" },
-	{ name: "loss before", class: "n hide-narrow", of: (round) => round.merged ? nats(round.loss_before) : "" },
+	{ name: "runs merged", class: "n", of: (round) => round.over ? seats(round, "merged") : "" },
+	{ name: "left out", class: "n hide-narrow", of: (round) => round.over ? seats(round, "left out") : "" },
+	{ name: "struck", class: "n", of: (round) => round.over ? seats(round, "struck") : "" },
+	{ name: "empty", class: "n hide-narrow", of: (round) => round.over ? seats(round, "empty") : "" },
+	{ name: "loss before", class: "n hide-narrow", of: (round) => round.over ? nats(round.loss_before) : "" },
 	{ name: "change, nats", class: "n", of: merge_change },
-	{ name: "note", class: "hide-narrow", of: (round) => round.halved ? "by the better half" : "" },
+	{ name: "note", class: "hide-narrow", of: notes },
 ];
 
 export async function show(view) {

@@ -87,7 +87,7 @@ static json_t *rounds_show_round(const struct chain *chain, uint32_t base)
 	json_object_set_new(round, "merge", json_integer(base + spec->round_blocks));
 	json_object_set_new(round, "segments", json_integer(spec_most_segments(spec, base)));
 	json_object_set_new(round, "judged_by", json_string(show_judged_by(chain, base)));
-	json_object_set_new(round, "merged", json_boolean(merge != NULL));
+	json_object_set_new(round, "over", json_boolean(merge != NULL));
 	if (merge == NULL)
 		return round;
 	json_object_set_new(round, "void", json_boolean(outcome.merge.is_void));
@@ -511,13 +511,13 @@ static const struct rpc_method rounds_methods[] = {
 		"[{\"base\": n, \"basehash\": \"hex\",\n"
 		"  \"commits_until\": n, \"beacon\": n, \"disclosures_until\": n, \"merge\": n,   heights\n"
 		"  \"segments\": n,   that a run of this round may have at most\n"
-		"  \"judged_by\": \"text\",   what the losses of the merge are of: reserved text; own pages, "
-		"if the\n    merge before was void though there were true runs\n"
-		"  \"merged\": bool,   the merge's block is there, and then:\n"
-		"  \"void\": bool,     no run is there, or the model would predict worse with what they have learned: "
-		"it stays without\n"
+		"  \"judged_by\": \"text\",   what its runs and their merge are measured by: reserved text; own "
+		"pages,\n    if the merge before was void though there were true runs\n"
+		"  \"over\": bool,     the merge's block is there, and then:\n"
+		"  \"void\": bool,     nothing is merged: no true run is there, or the model would predict worse with "
+		"them\n"
 		"  \"halved\": bool,   it would with all of them, and does not with the better half: that is merged\n"
-		"  \"loss_before\": nats, \"loss_after\": nats,\n"
+		"  \"loss_before\": nats, \"loss_after\": nats,   of that; of reserved text if it is void\n"
 		"  \"seats\": {\"empty\": n, \"merged\": n, \"left out\": n, \"struck\": n},   before the merge "
 		"those states that there are\n"
 		"  \"rechecked\": n, \"found_false\": n}]   segments of others that this node executed again, "
@@ -567,8 +567,8 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"deadline\": n,     the last height for what comes next\n"
 		"  \"length\": n, \"trace_root\": \"hex\",   segments that it has in the end, once that is known\n"
 		"  \"trace_bytes\": n,  of its codes on disk, until 100 blocks after the merge\n"
-		"  \"problem\": \"text\"}]   why it does not go on: \"missed\" is too late for what came next, "
-		"\"failed\" is without\n"
+		"  \"problem\": \"text\"}]   why it does not go on, or was lost: \"missed\" is too late for what came "
+		"next, \"failed\" is without\n"
 		"           a result by protocol, and the seats of both stay empty where no commit was made",
 		NULL, 0 },
 	{ "auditrun", "Training", call_auditrun, auditrun_args,

@@ -328,7 +328,7 @@ def runs_are_merged_and_paid():
     earned = []
     rounds = node.rpc.getrounds()
     tap.equal([one["base"] for one in rounds], [4 * P, 3 * P, 2 * P, P], "rounds")
-    tap.equal([one["merged"] for one in rounds], [False, True, True, True], "merged")
+    tap.equal([one["over"] for one in rounds], [False, True, True, True], "over")
     for one in rounds[1:]:
         tap.equal((one["seats"]["struck"], one["seats"]["empty"]), (0, 0), "struck and empty seats")
         tap.true(not one["void"] and one["seats"]["merged"] > 0, "runs are merged")
@@ -367,9 +367,18 @@ def silence_is_struck():
     tap.true(all(node.rpc.gettxout(coin["txid"], 0) for coin in coins), "the coins are there")
     node.rpc.unloadwallet("w", load_on_startup=False)
     node.stop()
-    shutil.rmtree(os.path.join(node.chaindir, "runs"))
+    runs, away = os.path.join(node.chaindir, "runs"), os.path.join(node.root, "runs")
+    shutil.move(runs, away)
     node.start()
+    mine_to(node, 2 * P - 1, STRANGER)
+    node.stop()
+    shutil.move(away, runs)
+    node.start()
+    why = "no block had its disclosure in time, and what its block earned is lost"
+    wait_until(lambda: [run.get("problem") for run in node.rpc.getruns()] == [why] * P, "it is too late")
+    node.wait_for_log(f"The run of block {P} is struck: {why}")
     mine_to(node, 2 * P, STRANGER)
+    tap.equal([(run["state"], run["pay"], run["problem"]) for run in node.rpc.getruns()], [("struck", 0, why)] * P, "the runs")
     tap.equal({seat["state"] for seat in node.rpc.getround(P)["seats"]}, {"struck"}, "the seats")
     tap.equal([one["seats"] for one in node.rpc.getrounds()],
               [{"open": P}, {"empty": 0, "merged": 0, "left out": 0, "struck": P}], "the next round's and theirs")
@@ -377,6 +386,9 @@ def silence_is_struck():
     mine_to(node, 2 * P + 1, STRANGER)
     tap.equal([node.rpc.gettxout(coin["txid"], 0) is not None for coin in coins], [False] * P + [True], "left")
     tap.equal([seat["paid"] for seat in node.rpc.getround(P)["seats"]], [False] * P, "paid")
+    node.stop()
+    shutil.rmtree(runs)
+    node.start()
     node.rpc.loadwallet("w")
     wait_until(lambda: len(node.rpc.listunspent(0)) == 0, "nothing is to be spent")
     tap.equal([run for run in node.rpc.getruns() if run["base"] == P], [], "nothing is trained any more")

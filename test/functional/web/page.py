@@ -448,7 +448,8 @@ def void_merge():
         tab = browser.open("about:blank")
         tab.go(f"http://{page.host}/#/round/{P}")
         tab.wait(SETTLED, "the round's view")
-        for text in f"{merged['loss_before']:.4f} → {merged['loss_after']:.4f}", "by the block's proofs: the merge is void":
+        for text in (f"{merged['loss_before']:.4f} → {merged['loss_after']:.4f}", "by the block's proofs: the merge is void",
+                     "reserved text"):
             tap.true(text in tab.text("main"), f"'{text}' is missing: {tab.text('main')[:600]}")
     node.stop()
 
