@@ -199,7 +199,7 @@ static void node_on_tick(evutil_socket_t fd, short what, void *arg)
 	is_behind |= credit_tick(node->credit);
 	is_behind |= node->explorer != NULL && explorer_tick(node->explorer);
 	if (is_behind)
-		event_active(node->tick, EV_TIMEOUT, 0);
+		loop_tick_wake(node->tick);
 }
 
 /* --- opening --- */
@@ -496,8 +496,7 @@ static bool node_open_work(struct node *node, struct errmsg *err)
 	node->auditor = auditor_new(node->chain, node->work.queue, node->base);
 	node->writer = writer_new(node->chain, node->work.queue);
 	node_open_runner(node);
-	node->tick = mem_check(event_new(node->base, -1, EV_PERSIST, node_on_tick, node));
-	event_add(node->tick, &(struct timeval){ .tv_sec = 1 });
+	node->tick = loop_tick_new(node->base, node_on_tick, node);
 	node->watch = (struct watch){ .chain = node->chain,
 		.net = node->net,
 		.miner = node->miner,

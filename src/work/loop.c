@@ -1,4 +1,4 @@
-/* Wakes the event loop when the queue has results. */
+/* Wakes the event loop when the queue has results, and each second. */
 #include "work/loop.h"
 
 #include <stddef.h>
@@ -38,4 +38,19 @@ void loop_queue_clear(struct loop_queue *loop)
 	event_free(loop->wake);
 	loop->queue = NULL;
 	loop->wake = NULL;
+}
+
+struct event *loop_tick_new(struct event_base *base, event_callback_fn on_tick, void *arg)
+{
+	struct event *tick = mem_check(event_new(base, -1, EV_PERSIST, on_tick, arg));
+
+	event_add(tick, &(struct timeval){ .tv_sec = 1 });
+	return tick;
+}
+
+/* Not as EV_TIMEOUT: libevent would take it for the tick that is to come, and put the next one a second behind that,
+ * which a hundred wakings put off by as many seconds. */
+void loop_tick_wake(struct event *tick)
+{
+	event_active(tick, EV_READ, 0);
 }

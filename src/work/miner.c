@@ -11,6 +11,7 @@
 #include "util/random.h"
 #include "work/attempt.h"
 #include "work/found.h"
+#include "work/loop.h"
 
 /* Room for one attempt after the other. What its job reads belongs to it from the posting to the done. */
 struct miner_seat {
@@ -114,7 +115,7 @@ static void miner_cancel_stale(struct miner *miner)
 static void miner_wake(struct miner *miner)
 {
 	if (!miner->closed)
-		event_active(miner->tick, EV_TIMEOUT, 0);
+		loop_tick_wake(miner->tick);
 }
 
 /* The first request is over; the tick answers it. */
@@ -480,8 +481,7 @@ struct miner *miner_new(struct chain *chain, struct queue *queue, struct event_b
 
 	miner->chain = chain;
 	miner->queue = queue;
-	miner->tick = mem_check(event_new(base, -1, EV_PERSIST, miner_on_tick, miner));
-	event_add(miner->tick, &(struct timeval){ .tv_sec = 1 });
+	miner->tick = loop_tick_new(base, miner_on_tick, miner);
 	miner_rate_reset(&miner->rate);
 	miner_seats_make(miner, threads);
 	chain_subscribe(chain,

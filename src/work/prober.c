@@ -9,6 +9,7 @@
 #include "util/mem.h"
 #include "util/random.h"
 #include "util/warning.h"
+#include "work/loop.h"
 #include "work/probe.h"
 #include "work/run_auditor.h"
 
@@ -58,7 +59,7 @@ struct prober {
 static void prober_wake(struct prober *prober)
 {
 	if (!prober->is_closed)
-		event_active(prober->tick, EV_TIMEOUT, 0);
+		loop_tick_wake(prober->tick);
 }
 
 /* --- rounds --- */
@@ -346,8 +347,7 @@ struct prober *prober_new(const struct prober_options *options)
 		return prober;
 	random_bytes(prober->secret, sizeof prober->secret);
 	prober->auditor = run_auditor_new(options->chain, options->queue, options->base, options->runner, QUEUE_SPARE);
-	prober->tick = mem_check(event_new(options->base, -1, EV_PERSIST, prober_on_tick, prober));
-	event_add(prober->tick, &(struct timeval){ .tv_sec = 1 });
+	prober->tick = loop_tick_new(options->base, prober_on_tick, prober);
 	chain_subscribe(prober->chain, &(struct chain_events){ .context = prober, .tip = prober_on_tip });
 	return prober;
 }

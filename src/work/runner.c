@@ -11,6 +11,7 @@
 #include "util/log.h"
 #include "util/mem.h"
 #include "util/warning.h"
+#include "work/loop.h"
 #include "work/segment.h"
 
 enum { RUNNER_RETRY_MS = 30000 };
@@ -109,7 +110,7 @@ static bool runner_is_resting(const struct runner_run *run)
 static void runner_wake(struct runner *runner)
 {
 	if (!runner->is_closed)
-		event_active(runner->tick, EV_TIMEOUT, 0);
+		loop_tick_wake(runner->tick);
 }
 
 /* --- what there is to do --- */
@@ -760,8 +761,7 @@ static void runner_load_traces(struct runner *runner)
 
 static void runner_open(struct runner *runner, const struct runner_options *options)
 {
-	runner->tick = mem_check(event_new(options->base, -1, EV_PERSIST, runner_on_tick, runner));
-	event_add(runner->tick, &(struct timeval){ .tv_sec = 1 });
+	runner->tick = loop_tick_new(options->base, runner_on_tick, runner);
 	runner->shape = (struct trace_shape){ .segments = runner->spec->segments,
 		.code_size = run_code_size(runner_train(runner)) };
 	runner_load_traces(runner);
