@@ -75,7 +75,9 @@ struct backend_batch {
 	const struct state *state;
 	const uint8_t *change; /* a delta code: the state changed by it is measured; NULL: as it is */
 	const uint8_t *windows;
-	size_t rows;               /* 1 at least */
+	size_t rows; /* 1 at least */
+	/* Of a loss: as of model_set_census; may be NULL. */
+	struct census_matrix *census;
 	const atomic_bool *cancel; /* may be NULL */
 };
 

@@ -127,8 +127,13 @@ static bool cpu_iteration(struct cpu *cpu, const struct step_job *job, uint32_t 
 
 	const struct pass_dither dither = { job->seed, (iteration - 1) * cpu->base.config.batch };
 
-	if (!pass_gradient(cpu->model, cpu->w, windows, cpu->base.config.batch, dither, job->cancel, cpu->gradient,
-		    loss))
+	bool ok;
+
+	model_set_census(cpu->model, iteration == 1 ? job->census : NULL);
+	ok = pass_gradient(cpu->model, cpu->w, windows, cpu->base.config.batch, dither, job->cancel, cpu->gradient,
+		loss);
+	model_set_census(cpu->model, NULL);
+	if (!ok)
 		return false;
 	float square = ops_squares(cpu->gradient, cpu->count);
 
@@ -164,7 +169,7 @@ static enum step_result cpu_step(struct backend *backend, const struct step_job 
 			return STEP_CANCELLED;
 		if (model_wrong(cpu->model))
 			return STEP_MISCALCULATED;
-		if (!ok || (iteration == 1 && job->first_loss_max > 0 && !(loss <= job->first_loss_max)))
+		if (!ok || (iteration == 1 && job->begins != NULL && !job->begins(job->begins_context, loss)))
 			return STEP_FAILED;
 		if (job->iterations_done != NULL)
 			atomic_store(job->iterations_done, iteration);
@@ -192,8 +197,13 @@ static bool cpu_loss(struct backend *backend, const struct backend_batch *batch,
 {
 	struct cpu *cpu = cpu_of(backend);
 
-	return pass_loss(cpu->model, cpu_weights(cpu, batch->state, batch->change), batch->windows, batch->rows,
+	bool ok;
+
+	model_set_census(cpu->model, batch->census);
+	ok = pass_loss(cpu->model, cpu_weights(cpu, batch->state, batch->change), batch->windows, batch->rows,
 		batch->cancel, loss);
+	model_set_census(cpu->model, NULL);
+	return ok;
 }
 
 static void cpu_check(struct backend *backend, bool on)

@@ -59,6 +59,11 @@ size_t model_count(const struct model_config *config)
 	return model_layout_of(config).count;
 }
 
+size_t model_matrices(const struct model_config *config)
+{
+	return LAYER_MATRICES * (size_t)config->layers + 1;
+}
+
 enum { MODEL_LAYER_TENSORS = 9 };
 
 size_t model_tensors(const struct model_config *config)
@@ -214,7 +219,7 @@ static size_t model_place_arrays(struct model *model)
 		model_place_layer(model, &used, model->arena != NULL ? &model->layers[i] : &no_layer);
 	for (unsigned i = 0; i < model->member_count; i++)
 		model_place_member(model, &used, model->arena != NULL ? &model->members[i] : &no_member);
-	for (size_t i = 0; i <= LAYER_MATRICES * config->layers; i++) {
+	for (size_t i = 0; i < model_matrices(config); i++) {
 		struct linear shape = model_matrix(config, i),
 			      *w = model->arena != NULL ? &model->matrices[i] : &no_matrix;
 
@@ -280,7 +285,7 @@ struct model *model_new(const struct model_config *config, enum engine engine, s
 	model->team = team;
 	model->layers = mem_calloc(config->layers, sizeof *model->layers);
 	model->members = mem_calloc(model->member_count, sizeof *model->members);
-	model->matrices = mem_calloc(LAYER_MATRICES * (size_t)config->layers + 1, sizeof *model->matrices);
+	model->matrices = mem_calloc(model_matrices(config), sizeof *model->matrices);
 	model->arena = mem_align(model_memory(config, model->member_count));
 	model_place_arrays(model);
 	ops_rotary_table(config->ctx, config->d / config->heads, model->cosine, model->sine);
@@ -308,6 +313,11 @@ void model_set_least_weight(struct model *model, float least)
 	model->least_weight = least;
 }
 
+void model_set_census(struct model *model, struct census_matrix *census)
+{
+	model->census = census;
+}
+
 void model_set_profile(struct model *model, struct profile *profile)
 {
 	model->profile = profile;
@@ -326,7 +336,7 @@ void model_check(struct model *model, bool on)
 {
 	if (on)
 		freivalds_draw(&model->vectors, model_widest(&model->config));
-	for (size_t i = 0; i <= LAYER_MATRICES * (size_t)model->config.layers; i++)
+	for (size_t i = 0; i < model_matrices(&model->config); i++)
 		model->matrices[i].vectors = on ? &model->vectors : NULL;
 	for (unsigned i = 0; i < model->member_count; i++) {
 		struct model_member *member = &model->members[i];

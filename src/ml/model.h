@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "ml/kernel/census.h"
 #include "ml/kernel/engine.h"
 #include "ml/profile.h"
 #include "util/team.h"
@@ -59,6 +60,10 @@ struct model_tensor {
 size_t model_tensors(const struct model_config *config);
 void model_tensor(const struct model_config *config, size_t index, struct model_tensor *out);
 
+/* How many matrices tokens are multiplied with: of each layer Wqkv, Wo, Wgu and Wdown, as section 4 joins them; the
+ * head. */
+size_t model_matrices(const struct model_config *config);
+
 /* The team is borrowed; NULL: the caller works alone. */
 struct model;
 struct model *model_new(const struct model_config *config, enum engine engine, struct team *team);
@@ -71,6 +76,10 @@ void model_set_least_weight(struct model *model, float least);
 /* From now on passes are counted in `profile`, the caller's; NULL: in none. */
 void model_set_profile(struct model *model, struct profile *profile);
 struct profile *model_profile(const struct model *model);
+
+/* From now on passes add to `census` [model_matrices()], the caller's, what their products see of what
+ * they multiply on the way forward, and of the matrices on the way back too; NULL: to none. */
+void model_set_census(struct model *model, struct census_matrix *census);
 
 /* From now on every product of a pass is checked (ml/kernel/freivalds.h) with vectors drawn here, or no more. Not for
  * ENGINE_PLAIN. */

@@ -124,6 +124,22 @@ static bool pass_multiply(const struct pass_tile *tile, const struct linear *w, 
 	return pass_multiply_taken(tile, w, x, y);
 }
 
+/* `tokens` rows of what the matrix multiplies on the way forward. */
+static void pass_count(const struct pass_tile *tile, const struct linear *w, const float *x, size_t tokens)
+{
+	struct model *model = tile->model;
+
+	if (model->census != NULL)
+		census_rows(&model->census[w - model->matrices].of[CENSUS_X], x, tokens, w->in);
+}
+
+static bool pass_multiply_forward(const struct pass_tile *tile, const struct linear *w, const float *x, float *y,
+	int32_t *largest)
+{
+	pass_count(tile, w, x, tile->tokens);
+	return pass_multiply(tile, w, x, y, largest);
+}
+
 static bool pass_multiply_back(const struct pass_tile *tile, const struct linear *w, const float *dy, float *dx,
 	int32_t *largest)
 {
@@ -267,6 +283,7 @@ static void pass_look_up(const struct pass_tile *tile, const struct model_layer 
 		size_t token = tile->token + i,
 		       place = bytes->place[tile->pass->windows[token / ctx * (ctx + 1) + token % ctx]];
 
+		pass_count(tile, pass_layer_matrix(tile->model, 0, LAYER_QKV), bytes->z + place * width / 3, 1);
 		memcpy(layer->qkv + token * width, bytes->qkv + place * width, width * sizeof(float));
 		layer->r[token] = bytes->r[place];
 		bytes->of_token[token] = (uint8_t)place;
@@ -288,8 +305,8 @@ static bool pass_project(const struct pass_tile *tile, size_t index)
 	}
 	ops_rmsnorm(layer->h + at, tile->pass->theta + pass_layer_offset(model, index) + model->layout.norm_attention,
 		tile->tokens, d, tile->member->x, layer->r + tile->token);
-	return pass_multiply(tile, pass_layer_matrix(model, index, LAYER_QKV), tile->member->x, layer->qkv + 3 * at,
-		NULL);
+	return pass_multiply_forward(tile, pass_layer_matrix(model, index, LAYER_QKV), tile->member->x,
+		layer->qkv + 3 * at, NULL);
 }
 
 /* From l->h to `out`, the next layer's h. What the way back needs (h, qkv, p, a, h_mlp, gu and the norms' scales) stays
@@ -307,17 +324,18 @@ static bool pass_layer_forward(const struct pass_tile *tile, size_t index, float
 		return false;
 	ops_rotate(&rotary, qkv, tile->tokens, false);
 	pass_attend(tile, layer);
-	if (!pass_multiply(tile, pass_layer_matrix(model, index, LAYER_OUT), layer->a + at, layer->h_mlp + at,
+	if (!pass_multiply_forward(tile, pass_layer_matrix(model, index, LAYER_OUT), layer->a + at, layer->h_mlp + at,
 		    layer->a_largest))
 		return false;
 	ops_add(layer->h_mlp + at, layer->h + at, tile->tokens * d);
 	ops_rmsnorm(layer->h_mlp + at, theta + model->layout.norm_mlp, tile->tokens, d, x, layer->r_mlp + tile->token);
-	if (!pass_multiply(tile, pass_layer_matrix(model, index, LAYER_GATE_UP), x, gu, NULL))
+	if (!pass_multiply_forward(tile, pass_layer_matrix(model, index, LAYER_GATE_UP), x, gu, NULL))
 		return false;
 	for (size_t token = 0; token < tile->tokens; token += PASS_STRIP) {
 		ops_gate(gu + token * 2 * ff, PASS_STRIP, ff, x + token * ff);
 		pass_take_rows(tile, x, ff, token, PASS_STRIP, NULL);
 	}
+	pass_count(tile, pass_layer_matrix(model, index, LAYER_DOWN), x, tile->tokens);
 	if (!pass_multiply_taken(tile, pass_layer_matrix(model, index, LAYER_DOWN), x, out + at))
 		return false;
 	ops_add(out + at, layer->h_mlp + at, tile->tokens * d);
@@ -348,7 +366,7 @@ static bool pass_head_forward_backward(const struct pass_tile *tile)
 	float *logits = model->logits + tile->token * MODEL_VOCABULARY, *x = tile->member->x;
 
 	ops_rmsnorm(h, gain, tile->tokens, d, x, model->r + tile->token);
-	if (!pass_multiply(tile, pass_head_matrix(model), x, logits, NULL))
+	if (!pass_multiply_forward(tile, pass_head_matrix(model), x, logits, NULL))
 		return false;
 	ops_cross_entropy(logits, tile->pass->windows + tile->row * (model->config.ctx + 1), tile->rows,
 		model->config.ctx, tile->pass->inv, tile->pass->gradient != NULL, model->losses + tile->token);
@@ -615,12 +633,23 @@ static void pass_run_backward(struct pass *pass)
 
 /* ---- A batch ---- */
 
+static void pass_count_matrix(const struct pass *pass, size_t index)
+{
+	const struct linear *w = &pass->model->matrices[index];
+	struct census *of = pass->model->census[index].of;
+
+	census_rows(&of[CENSUS_ROWS], pass->theta + w->offset, w->out, w->in);
+	census_columns(&of[CENSUS_COLUMNS], pass->theta + w->offset, w->out, w->in);
+}
+
 static void pass_round_matrix(void *arg, size_t task, unsigned member)
 {
 	struct pass *pass = arg;
 
 	(void)member;
 	fesetenv(FE_DFL_ENV);
+	if (pass->model->census != NULL)
+		pass_count_matrix(pass, task);
 	if (!linear_round(&pass->model->matrices[task], pass->model->engine, pass->theta, pass->gradient != NULL))
 		pass_fail(pass);
 }
@@ -652,7 +681,7 @@ static bool pass_run(struct model *model, const float *theta, const uint8_t *win
 
 	profile_begin(model->profile);
 	model->members[0].work.profile = model->profile;
-	team_run(model->team, pass_round_matrix, &pass, LAYER_MATRICES * (size_t)model->config.layers + 1);
+	team_run(model->team, pass_round_matrix, &pass, model_matrices(&model->config));
 	profile_lap(model->profile, PROFILE_QUANTISE);
 	pass_list_bytes(&pass, windows, rows);
 	if (pass_goes_on(&pass))

@@ -1,12 +1,15 @@
 /* Runs: what a segment starts from, is trained on, and may give. */
 #include "ml/run.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "crypto/hash.h"
 #include "ml/delta.h"
 #include "ml/kernel/noise.h"
+#include "ml/workspace.h"
 #include "util/bytes.h"
+#include "util/mem.h"
 
 /* What a code of exponent 0 holds, in millionths (section 20). */
 enum { RUN_LARGEST = 126000000 };
@@ -14,6 +17,11 @@ enum { RUN_LARGEST = 126000000 };
 /* A segment's first loss is at most so many times the base's on the same batch, and so much. */
 #define RUN_LOSS_FACTOR 1.0625f
 #define RUN_LOSS_SLACK 0.0625f
+
+/* Of the base's work there are RUN_WORK / RUN_WORK_OF at least. An operand's grids are 2^RUN_BELOW times smaller than
+ * at the base at most, on average, or 2^RUN_ABOVE times larger; those of what a matrix multiplies 2^RUN_ABOVE_X times:
+ * what a gated unit gives grows by both of its factors. */
+enum { RUN_WORK = 7, RUN_WORK_OF = 8, RUN_BELOW = 4, RUN_ABOVE = 4, RUN_ABOVE_X = 6 };
 
 size_t run_code_size(const struct train_config *config)
 {
@@ -97,48 +105,115 @@ bool run_gather(const struct course *course, const uint8_t segment_seed[32], con
 	return true;
 }
 
-/* The most that a segment may lose on its first batch. Weights that predict much worse than the base's can be chosen
- * such that what training does to them is known without doing it: nothing, where each gradient drowns. Whoever forged
- * one code like that would have all later segments for free, and be found in one of them. */
-static enum step_result run_first_loss_max(struct backend *backend, const struct run_segment *segment, float *most)
+/* What a segment's first batch does at the base, and at its start. Weights can be chosen such that what training does
+ * to them is known for little work, or none: layers that see nothing and give nothing, gradients that drown. Whoever
+ * forged one code like that would have all later segments for as little, and be found in one of them. So a start has to
+ * predict as well as the base, nearly, and to keep all products as busy. */
+struct run_beginning {
+	struct backend *backend;
+	float most; /* of the loss */
+	struct census_matrix *base, *start;
+};
+
+static struct run_beginning run_beginning_new(struct backend *backend)
 {
+	const size_t matrices = model_matrices(&backend->config.model);
+
+	return (struct run_beginning){ .backend = backend,
+		.base = mem_calloc(matrices, sizeof(struct census_matrix)),
+		.start = mem_calloc(matrices, sizeof(struct census_matrix)) };
+}
+
+static void run_beginning_free(struct run_beginning *beginning)
+{
+	free(beginning->base);
+	free(beginning->start);
+}
+
+static enum step_result run_measure_base(struct run_beginning *beginning, const struct run_segment *segment)
+{
+	struct backend *backend = beginning->backend;
 	const struct backend_batch batch = { .state = segment->base,
 		.windows = segment->windows,
 		.rows = backend->config.batch,
+		.census = beginning->base,
 		.cancel = segment->cancel };
+	float loss;
 	bool ok, is_wrong;
 
 	backend_check(backend, segment->checked);
-	ok = backend_loss(backend, &batch, most);
+	ok = backend_loss(backend, &batch, &loss);
 	is_wrong = backend_wrong(backend);
 	backend_check(backend, false);
-	*most = RUN_LOSS_FACTOR * *most + RUN_LOSS_SLACK;
+	beginning->most = RUN_LOSS_FACTOR * loss + RUN_LOSS_SLACK;
 	if (segment->cancel != NULL && atomic_load(segment->cancel))
 		return STEP_CANCELLED;
 	if (is_wrong)
 		return STEP_MISCALCULATED;
 	/* Not a number fails too. */
-	return ok && *most > 0 ? STEP_OK : STEP_FAILED;
+	return ok && beginning->most > 0 ? STEP_OK : STEP_FAILED;
+}
+
+/* The multiplications of an iteration that values which are seen take part in: a value of X in one for each row of W, a
+ * value of W in one for each token. There are less than 2^25 parameters where there are runs, and 2^30 tokens at most:
+ * eight times the sum of the three is below 2^60. */
+int64_t run_work(const struct train_config *config, struct census_matrix *census)
+{
+	const int64_t tokens = (int64_t)config->batch * config->model.ctx;
+	int64_t work = 0;
+
+	for (size_t i = 0; i < model_matrices(&config->model); i++)
+		work += census[i].of[CENSUS_X].seen * (int64_t)model_matrix(&config->model, i).out +
+			(census[i].of[CENSUS_ROWS].seen + census[i].of[CENSUS_COLUMNS].seen) * tokens;
+	return work;
+}
+
+static bool run_is_level(const struct census *base, const struct census *start, int above)
+{
+	const int64_t difference = start->level - base->level;
+
+	return difference <= above * base->parts && -difference <= RUN_BELOW * base->parts;
+}
+
+static bool run_begins(void *context, float loss)
+{
+	const struct run_beginning *beginning = context;
+	const struct train_config *config = &beginning->backend->config;
+
+	if (!(loss <= beginning->most) ||
+		RUN_WORK_OF * run_work(config, beginning->start) < RUN_WORK * run_work(config, beginning->base))
+		return false;
+	for (size_t i = 0; i < model_matrices(&config->model); i++)
+		for (size_t j = 0; j < CENSUS_OPERANDS; j++)
+			if (!run_is_level(&beginning->base[i].of[j], &beginning->start[i].of[j],
+				    j == CENSUS_X ? RUN_ABOVE_X : RUN_ABOVE))
+				return false;
+	return true;
 }
 
 enum step_result run_execute(struct backend *backend, const struct run_segment *segment, uint8_t *code)
 {
-	struct step_job job = {
+	struct run_beginning beginning = run_beginning_new(backend);
+	const struct step_job job = {
 		.state = segment->base,
 		.start = segment->start,
 		.iterations = backend->config.segment,
 		.seed = segment->segment_seed,
 		.windows = segment->windows,
+		.census = beginning.start,
+		.begins = run_begins,
+		.begins_context = &beginning,
 		.checked = segment->checked,
 		.cancel = segment->cancel,
 		.iterations_done = segment->iterations_done,
 		.progress = segment->progress,
 		.progress_context = segment->progress_context,
 	};
-	enum step_result result = run_first_loss_max(backend, segment, &job.first_loss_max);
+	enum step_result result = run_measure_base(&beginning, segment);
 
 	if (result == STEP_OK)
 		result = backend_execute(backend, &job, code);
+	run_beginning_free(&beginning);
 	return result == STEP_OK && !run_code_check(&backend->config, code, run_code_size(&backend->config)) ?
 		STEP_FAILED :
 		result;

@@ -39,6 +39,9 @@ bool run_code_check(const struct train_config *config, const uint8_t *code, size
 bool run_gather(const struct course *course, const uint8_t segment_seed[32], const struct course_data *data,
 	uint8_t *windows);
 
+/* The work of a census [model_matrices()] of one batch (section 20). */
+int64_t run_work(const struct train_config *config, struct census_matrix *census);
+
 struct run_segment {
 	const struct state *base;    /* of the same model configuration */
 	const uint8_t *segment_seed; /* 32 bytes */
@@ -52,7 +55,8 @@ struct run_segment {
 };
 
 /* On STEP_OK code (run_code_size bytes; not `start` itself) holds Q_(j+1), within bounds. STEP_FAILED also where the
- * result is not, or the start predicts its first batch much worse than the base does. */
+ * result is not, or the start predicts its first batch much worse than the base does, or keeps its products less busy.
+ */
 enum step_result run_execute(struct backend *backend, const struct run_segment *segment, uint8_t *code);
 
 #endif

@@ -35,6 +35,9 @@ enum step_result {
 /* Told after every iteration: how many are done (1..iterations) and the loss of the last. */
 typedef void step_progress(void *context, uint32_t done, float loss);
 
+/* Asked after the first iteration, with its loss: whether the step goes on, or fails. */
+typedef bool step_begins(void *context, float loss);
+
 struct step_job {
 	const struct state *state;    /* of the same model configuration */
 	const uint8_t *start;         /* a delta code: what is trained is the state changed by it, and the result is
@@ -42,7 +45,9 @@ struct step_job {
 	uint32_t iterations;          /* 0: those of the configuration */
 	const uint8_t *seed;          /* 32 bytes */
 	const uint8_t *windows;       /* [iterations][batch][ctx + 1] */
-	float first_loss_max;         /* it fails if the loss of its first iteration is more; 0: whatever that is */
+	struct census_matrix *census; /* of the first iteration, as of model_set_census; may be NULL */
+	step_begins *begins;          /* may be NULL */
+	void *begins_context;
 	bool checked;                 /* check every product: some per cent more time */
 	const atomic_bool *cancel;    /* may be NULL; looked at several times a second */
 	atomic_uint *iterations_done; /* counted here; may be NULL */

@@ -81,6 +81,7 @@ struct model {
 	int32_t *dh_largest, *dy_largest, *z_largest, *b_largest; /* [tiles][...] */
 	float least_weight;                                       /* of attention */
 	struct profile *profile;
+	struct census_matrix *census; /* of each matrix, NULL: not taken */
 };
 
 #endif

@@ -127,6 +127,10 @@ class Layer:
         self.g1 = model.norm(theta, f"{index}.norm_attention")
         self.g2 = model.norm(theta, f"{index}.norm_mlp")
 
+    def operands(self):
+        """What it multiplies on the way forward, each with its matrix."""
+        return (self.z1, self.wqkv), (self.a, self.wo), (self.z2, self.wgu), (self.b, self.wdown)
+
     def heads(self, rows):
         """For each row of the batch and each head, its slice [ctx][hd]."""
         ctx, hd = self.model.ctx, self.model.hd
@@ -244,8 +248,9 @@ def dithered(dx, key, token, inv):
     return [round(x * steps) * grid for x in add(dx, shifts)]
 
 
-def micro_batch(model, theta, windows, inv, gradient, key, first_row):
-    """Losses of the tokens of some windows; adds to the gradient unless it is None. The first window is that row of the key's."""
+def micro_batch(model, theta, windows, inv, gradient, key, first_row, operands=None):
+    """Losses of the tokens of some windows; adds to the gradient unless it is None. The first window is that row of the key's.
+    operands: a list that gets (X, W) of each product X W^T."""
     ctx, d = model.ctx, model.d
     tokens = [byte for window in windows for byte in window[:ctx]]
     targets = [byte for window in windows for byte in window[1:ctx + 1]]
@@ -257,6 +262,8 @@ def micro_batch(model, theta, windows, inv, gradient, key, first_row):
     g = model.norm(theta, "norm")
     z, r = zip(*(rmsnorm(row, g) for row in h))
     logits = product(z, head)
+    if operands is not None:
+        operands += [pair for layer in layers for pair in layer.operands()] + [(z, head)]
     losses, dlogits = [], []
     for t, row in enumerate(logits):
         counted = t % ctx >= SKIPPED
@@ -276,13 +283,14 @@ def micro_batch(model, theta, windows, inv, gradient, key, first_row):
     return losses
 
 
-def loss_and_gradient(model, theta, windows, key=None, first_row=0):
-    """Without a key the loss alone. The key dithers, and first_row is the batch's first among the rows that it dithers."""
+def loss_and_gradient(model, theta, windows, key=None, first_row=0, operands=None):
+    """Without a key the loss alone. The key dithers, and first_row is the batch's first among the rows that it dithers.
+    operands: a list that gets (X, W) of each product X W^T of each micro-batch."""
     inv = f32(1.0 / float(len(windows) * (model.ctx - SKIPPED)))
     gradient = Gradient(model) if key else None
     rows, losses = 1024 // model.ctx, []
     for first in range(0, len(windows), rows):
-        losses += micro_batch(model, theta, windows[first:first + rows], inv, gradient, key, first_row + first)
+        losses += micro_batch(model, theta, windows[first:first + rows], inv, gradient, key, first_row + first, operands)
     return f32(sum16(losses) * inv), gradient.vector if gradient else None
 
 

@@ -29,6 +29,19 @@ def quantise(row):
     return [round(x * scale) for x in row], e
 
 
+def census(rows):
+    """Of an operand: how many of its values are 8 steps of their grid or more in size, and the sum of the grids' biased exponents."""
+    seen = level = 0
+    for row in rows:
+        for start in range(0, len(row), CHUNK):
+            part = row[start:start + CHUNK]
+            e = grid_exponent(max(map(abs, part)))
+            least = math.ldexp(8.0, e)
+            seen += sum(abs(x) >= least for x in part)
+            level += e + BELOW
+    return seen, level
+
+
 def integer_products(a, b):
     """sum over k of a[i][k] * b[j][k] for integers whose sums stay below 2^31 in size.
 

@@ -8,7 +8,7 @@ from .delta import BLOCK, CODED, LOWEST, decode, encode
 from .draws import AUDIT, draw, mulhi, run_window
 from .hashing import sha256
 from .model import loss_and_gradient
-from .products import Failed
+from .products import CHUNK, Failed, census, transposed
 from .step import train
 
 
@@ -41,6 +41,40 @@ def within_bounds(spec, code):
     return all(LOWEST <= e <= most for e in exponents(code)) and not any(code[len(code) - padding:])
 
 
+class Census:
+    """What the products of a batch see, from (X, W) of each, micro-batch after micro-batch."""
+
+    def __init__(self, operands, tokens, matrices):
+        self.work, self.levels, self.parts = 0, [], []
+        for i in range(matrices):
+            xs, w = [x for x, _ in operands[i::matrices]], operands[i][1]
+            seen, level = map(sum, zip(*map(census, xs)))
+            self.count(seen * len(w), level, parts(tokens, len(w[0])))
+            for side in (w, transposed(w)):
+                seen, level = census(side)
+                self.count(seen * tokens, level, parts(len(side), len(side[0])))
+
+    def count(self, work, level, count):
+        self.work += work
+        self.levels.append(level)
+        self.parts.append(count)
+
+
+def parts(rows, width):
+    return rows * -(-width // CHUNK)
+
+
+def busy(base, start):
+    """Whether the products of a start see as much as those of the base, nearly."""
+    if 8 * start.work < 7 * base.work:
+        return False
+    for i, (before, after, count) in enumerate(zip(base.levels, start.levels, base.parts)):
+        is_x = i % 3 == 0
+        if not -4 * count <= after - before <= (6 if is_x else 4) * count:
+            return False
+    return True
+
+
 class Run:
     """Of one seat, from the base's state on. ticket: of the base; seat_id: id of the seat's block; data: the dataset."""
 
@@ -55,18 +89,27 @@ class Run:
         count = self.spec.segment * self.spec.batch
         return [run_window(self.segment_seed(j), index, self.data, self.spec.model.ctx) for index in range(count)]
 
-    def first_loss_most(self, windows):
-        """What a segment may lose on its first batch."""
-        loss, _ = loss_and_gradient(self.spec.model, self.theta, windows[:self.spec.batch])
-        return f32(f32(1.0625 * loss) + 0.0625)
+    def bound(self, windows):
+        """Whether a segment over these windows goes on, from its first batch's loss and operands."""
+        operands = []
+        loss, _ = loss_and_gradient(self.spec.model, self.theta, windows[:self.spec.batch], operands=operands)
+        base = self.census(operands)
 
-    def segment(self, j, code, most=None):
-        """Q_(j+1) from Q_j; Failed: there is none. most: another bound of the first loss."""
+        def begins(loss_at_start, operands_at_start):
+            return (loss_at_start <= f32(f32(1.0625 * loss) + 0.0625) and
+                    busy(base, self.census(operands_at_start)))
+
+        return begins
+
+    def census(self, operands):
+        return Census(operands, self.spec.batch * self.spec.model.ctx, 4 * self.spec.model.layers + 1)
+
+    def segment(self, j, code, is_bound=True):
+        """Q_(j+1) from Q_j; Failed: there is none. is_bound: whether its first batch may fail it."""
         seed, windows = self.segment_seed(j), self.windows(j)
-        if most is None:
-            # Q_0 is the base: its loss is what it is compared with.
-            most = math.inf if code == first_code(self.spec) else self.first_loss_most(windows)
-        w = train(self.spec, add(self.theta, decode(code, self.spec.model.n)), seed, windows, most)
+        # Q_0 is the base: that is what it would be compared with.
+        begins = self.bound(windows) if is_bound and code != first_code(self.spec) else None
+        w = train(self.spec, add(self.theta, decode(code, self.spec.model.n)), seed, windows, begins)
         result = encode(rounded([a - b for a, b in zip(w, self.theta)]), seed)
         if not within_bounds(self.spec, result):
             raise Failed("a code is out of bounds")

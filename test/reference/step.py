@@ -41,17 +41,18 @@ class AdamW:
         return rounded([a - b for a, b in zip(w, move)])
 
 
-def train(spec, w, seed, windows, most=math.inf):
+def train(spec, w, seed, windows, begins=None):
     """The weights after an iteration on each `batch` of these windows, from fresh moments on; the seed keys the dither.
-    most: of the first one's loss."""
+    begins: whether it goes on, asked with the first one's loss and operands."""
     optimizer = AdamW(spec.model, ppm(spec.lr_ppm), ppm(spec.wd_ppm))
     for first in range(0, len(windows), spec.batch):
-        loss, g = loss_and_gradient(spec.model, w, windows[first:first + spec.batch], seed, first)
+        operands = [] if begins and first == 0 else None
+        loss, g = loss_and_gradient(spec.model, w, windows[first:first + spec.batch], seed, first, operands)
         q = dot16(g, g)
         if not (math.isfinite(loss) and math.isfinite(q)):
             raise Failed("loss or gradient is not finite")
-        if first == 0 and not loss <= most:
-            raise Failed("the start predicts much worse than the base")
+        if operands and not begins(loss, operands):
+            raise Failed("the start predicts much worse than the base, or has much less to multiply")
         c = f32(math.sqrt(q))
         w = optimizer.update(w, g, f32(1.0 / c) if c > 1.0 else 1.0)
     if not all(map(math.isfinite, w)):

@@ -389,22 +389,30 @@ class RoundAnswers(Answers):
     def segment_from(self, *numbers):
         run, code = self.strange(*numbers)
         try:
-            return sha256(run.segment(0, code, math.inf)).hex()
+            return sha256(run.segment(0, code, False)).hex()
         except Failed:
             return "fails"
 
     def segment_start(self, *numbers):
-        """What the start and the base lose on the first batch, and whether the segment goes on from there."""
+        """What the start and the base lose on the first batch, their work there, and whether the segment goes on."""
         run, code = self.strange(*numbers)
-        batch = run.windows(0)[:run.spec.batch]
-        weights = arithmetic.add(run.theta, decode(code, run.spec.model.n))
-        losses = [loss_and_gradient(run.spec.model, w, batch)[0] for w in (weights, run.theta)]
+        found = [self.first_batch(run, w) for w in (arithmetic.add(run.theta, decode(code, run.spec.model.n)), run.theta)]
         try:
             run.segment(0, code)
-            losses.append("good")
+            came = "good"
         except Failed:
-            losses.append("fails")
-        return f"{arithmetic.bits(losses[0]):08x} {arithmetic.bits(losses[1]):08x} {losses[2]}"
+            came = "fails"
+        return " ".join([f"{arithmetic.bits(loss):08x} {census.work}" for loss, census in found] + [came])
+
+    def segment_levels(self, *numbers):
+        """Of the start's operands on the first batch."""
+        run, code = self.strange(*numbers)
+        return " ".join(map(str, self.first_batch(run, arithmetic.add(run.theta, decode(code, run.spec.model.n)))[1].levels))
+
+    def first_batch(self, run, weights):
+        operands = []
+        loss, _ = loss_and_gradient(run.spec.model, weights, run.windows(0)[:run.spec.batch], operands=operands)
+        return loss, run.census(operands)
 
     def round_attention(self, x):
         places = range(16)

@@ -1,6 +1,7 @@
 /* Rounding to grids and exact products, against slow references in double and int64. */
 #include <math.h>
 
+#include "ml/kernel/census.h"
 #include "ml/kernel/exact.h"
 #include "ml/kernel/float.h"
 #include "unit.h"
@@ -492,6 +493,68 @@ static void test_onednn(void **state)
 #endif
 }
 
+/* Value by value, each rounded by the slow reference: what has 8 steps or more before it is rounded. */
+static void count_slowly(struct census *census, const float *x, size_t stride, size_t count)
+{
+	for (size_t first = 0; first < count; first += EXACT_CHUNK) {
+		const size_t part = count - first < EXACT_CHUNK ? count - first : EXACT_CHUNK;
+		int q[EXACT_CHUNK];
+		const int e = reference_round(x + first * stride, stride, part, q);
+
+		census->parts++;
+		census->level += e;
+		for (size_t i = 0; i < part; i++)
+			census->seen += fabs((double)x[(first + i) * stride]) >= ldexp(8, e - 133);
+	}
+}
+
+static void assert_census_equal(const struct census *a, const struct census *b)
+{
+	assert_int_equal(a->parts, b->parts);
+	assert_int_equal(a->seen, b->seen);
+	assert_int_equal(a->level, b->level);
+}
+
+/* Several chunks, the last of each kind not whole; and it adds to what is there. */
+static void test_census(void **state)
+{
+	static const size_t shapes[][2] = { { 1, 1 }, { 3, 17 }, { 40, 64 }, { 5, 2300 }, { 2300, 5 }, { 1024, 33 } };
+	struct census rows = { 0 }, columns = { 0 }, slow_rows = { 0 }, slow_columns = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
+		const size_t height = shapes[i][0], width = shapes[i][1];
+		float *x = awkward_matrix(height * width);
+
+		census_rows(&rows, x, height, width);
+		census_columns(&columns, x, height, width);
+		for (size_t row = 0; row < height; row++)
+			count_slowly(&slow_rows, x + row * width, 1, width);
+		for (size_t column = 0; column < width; column++)
+			count_slowly(&slow_columns, x + column, width, height);
+		assert_census_equal(&rows, &slow_rows);
+		assert_census_equal(&columns, &slow_columns);
+		free(x);
+	}
+}
+
+/* On both sides of 8 steps; a part of zeros has none. */
+static void test_census_limits(void **state)
+{
+	const float at = 8.0f / 64, below = float_from_bits(float_bits(at) - 1);
+	const float x[] = { 1, at, -at, below, -below, 0, 0, 0 };
+	struct census found = { 0 };
+
+	(void)state;
+	census_rows(&found, x, 1, 5);
+	assert_int_equal(found.seen, 3);
+	assert_int_equal(found.level, 127);
+	census_rows(&found, x + 5, 1, 3);
+	assert_int_equal(found.parts, 2);
+	assert_int_equal(found.seen, 3);
+	assert_int_equal(found.level, 127 + EXACT_EXPONENT_MIN);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -503,6 +566,8 @@ int main(void)
 		cmocka_unit_test(test_products),
 		cmocka_unit_test(test_extreme_products),
 		cmocka_unit_test(test_dither),
+		cmocka_unit_test(test_census),
+		cmocka_unit_test(test_census_limits),
 		cmocka_unit_test(test_kernels),
 		cmocka_unit_test(test_onednn),
 	};

@@ -7,6 +7,7 @@
 #include "ml/model.h"
 #include "ml/pass.h"
 #include "ml/state.h"
+#include "ml/workspace.h"
 #include "unit.h"
 #include "util/mem.h"
 
@@ -319,6 +320,63 @@ static void test_teams(void **state)
 	state_unref(s);
 }
 
+/* Takes the census of a pass, back too or not. */
+static struct census_matrix *take_census(enum engine engine, unsigned members, const struct model_config *shape,
+	const uint8_t *windows, size_t rows, bool back)
+{
+	struct team *team = team_new(members);
+	struct model *m = model_new(shape, engine, team);
+	struct census_matrix *census = mem_calloc(model_matrices(shape), sizeof *census);
+	struct state *s = state_new_initial(shape, key);
+	float *gradient = mem_align(model_count(shape) * sizeof(float)), loss;
+
+	model_set_census(m, census);
+	assert_true(back ? pass_gradient(m, state_theta(s), windows, rows, dither, NULL, gradient, &loss) :
+			   pass_loss(m, state_theta(s), windows, rows, NULL, &loss));
+	model_set_census(m, NULL);
+	assert_true(pass_loss(m, state_theta(s), windows, rows, NULL, &loss)); /* is not counted */
+	free(gradient);
+	state_unref(s);
+	model_free(m);
+	team_free(team);
+	return census;
+}
+
+/* Every token is counted in each product of the way forward, every part of each matrix once a pass: whoever computes,
+ * in how many chunks and tiles, and whether he goes back. */
+static void test_census(void **state)
+{
+	enum { ROWS = 40, WIDE = 1056 };
+	static const struct model_config shape = { .d = 48, .layers = 2, .heads = 3, .ff = WIDE, .ctx = 32 };
+	const long long tokens = ROWS * 32;
+	uint8_t *windows = make_windows(&shape, ROWS);
+	struct census_matrix *alone = take_census(ENGINE_REFERENCE, 1, &shape, windows, ROWS, true);
+
+	(void)state;
+	assert_int_equal(model_matrices(&shape), 9);
+	for (size_t i = 0; i < 9; i++) {
+		const struct census *of = alone[i].of;
+		const struct linear matrix = model_matrix(&shape, i);
+		const size_t along = (matrix.in + 1023) / 1024, across = (matrix.out + 1023) / 1024;
+
+		assert_int_equal(of[CENSUS_X].parts, tokens * (long long)along);
+		assert_int_equal(of[CENSUS_ROWS].parts, matrix.out * along);
+		assert_int_equal(of[CENSUS_COLUMNS].parts, matrix.in * across);
+		for (size_t j = 0; j < CENSUS_OPERANDS; j++)
+			assert_true(of[j].seen > 0 && of[j].level > 0);
+		assert_true(of[CENSUS_X].seen < tokens * (long long)matrix.in);
+	}
+	for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++)
+		for (unsigned members = 1; members <= 3; members++) {
+			struct census_matrix *found = take_census(engine, members, &shape, windows, ROWS, members == 2);
+
+			assert_memory_equal(found, alone, 9 * sizeof *found);
+			free(found);
+		}
+	free(alone);
+	free(windows);
+}
+
 /* 64 rows of 32 are two micro-batches. Halving a batch doubles 1 / N exactly, and grids scale with powers of two: so
  * the gradients of the matrices must be the halves' sum, bit by bit. */
 static void test_micro_batches(void **state)
@@ -514,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_gradient),
 		cmocka_unit_test(test_engines_agree),
 		cmocka_unit_test(test_teams),
+		cmocka_unit_test(test_census),
 		cmocka_unit_test(test_micro_batches),
 		cmocka_unit_test(test_refusal_and_cancel),
 		cmocka_unit_test(test_bytes),

@@ -381,13 +381,37 @@ static void answer_segment_from(const char *arguments, char *out)
 	free(found);
 }
 
+/* What the base, changed by a code or not, does with the first batch. The census is the caller's. */
+static struct census_matrix *first_batch(const struct strange *strange, const uint8_t *change, float *loss)
+{
+	struct census_matrix *census = mem_calloc(model_matrices(&train()->model), sizeof *census);
+	const struct backend_batch batch = { .state = initial,
+		.change = change,
+		.windows = windows[0],
+		.rows = train()->batch,
+		.census = census };
+
+	assert_true(backend_loss(strange->backend, &batch, loss));
+	return census;
+}
+
+/* Its loss and work, each with a space behind it. */
+static size_t put_first_batch(const struct strange *strange, const uint8_t *change, char *out)
+{
+	float loss;
+	struct census_matrix *census = first_batch(strange, change, &loss);
+	const int64_t work = run_work(train(), census);
+
+	free(census);
+	return (size_t)snprintf(out, ANSWER_MAX, "%08x %lld ", float_bits(loss), (long long)work);
+}
+
 static void answer_segment_start(const char *arguments, char *out)
 {
 	struct strange strange;
 	uint8_t *found = mem_alloc(run_code_size(train()));
-	struct backend_batch batch = { .state = initial, .windows = windows[0], .rows = train()->batch };
-	float start_loss, base_loss;
 	enum step_result result;
+	size_t used;
 
 	strange_init(&strange, arguments);
 	const struct run_segment segment = { .base = initial,
@@ -395,14 +419,29 @@ static void answer_segment_start(const char *arguments, char *out)
 		.start = strange.start,
 		.windows = windows[0] };
 
-	assert_true(backend_loss(strange.backend, &batch, &base_loss));
-	batch.change = strange.start;
-	assert_true(backend_loss(strange.backend, &batch, &start_loss));
+	used = put_first_batch(&strange, strange.start, out);
+	used += put_first_batch(&strange, NULL, out + used);
 	result = run_execute(strange.backend, &segment, found);
-	snprintf(out, ANSWER_MAX, "%08x %08x %s", float_bits(start_loss), float_bits(base_loss),
-		result == STEP_OK ? "good" : "fails");
+	snprintf(out + used, ANSWER_MAX - used, "%s", result == STEP_OK ? "good" : "fails");
 	strange_clear(&strange);
 	free(found);
+}
+
+static void answer_segment_levels(const char *arguments, char *out)
+{
+	struct strange strange;
+	struct census_matrix *census;
+	size_t used = 0;
+	float loss;
+
+	strange_init(&strange, arguments);
+	census = first_batch(&strange, strange.start, &loss);
+	for (size_t i = 0; i < model_matrices(&train()->model); i++)
+		for (size_t j = 0; j < CENSUS_OPERANDS; j++)
+			used += (size_t)snprintf(out + used, ANSWER_MAX - used, "%s%lld", used > 0 ? " " : "",
+				(long long)census[i].of[j].level);
+	free(census);
+	strange_clear(&strange);
 }
 
 static void answer_run_root(const char *arguments, char *out)
@@ -943,7 +982,8 @@ static const struct question questions[] = {
 	{ "run_digest", answer_run_digest, SEGMENTS + 1 },
 	{ "run_code", answer_run_code, 3 },
 	{ "segment_from", answer_segment_from, 6 },
-	{ "segment_start", answer_segment_start, 6 },
+	{ "segment_start", answer_segment_start, 11 },
+	{ "segment_levels", answer_segment_levels, 1 },
 	{ "round_attention", answer_round_attention, 3 },
 	{ "run_root", answer_run_root, 2 },
 	{ "disclosure_root", answer_disclosure_root, 3 },
