@@ -339,8 +339,11 @@ bool chain_retry(struct chain *chain, uint32_t *height, struct errmsg *why);
 /* A blob that the tip's branch has a disclosure of, in the open round, and that is not here any more: its root, and the
  * height of the block that ends the round, which cannot be verified without it. False if there is none. */
 bool chain_missing_run(const struct chain *chain, uint8_t root[32], uint32_t *height);
+/* Whether that block waits for a blob that is not here: its root. */
+bool chain_block_awaits(const struct chain *chain, const struct index_entry *entry, uint8_t root[32]);
 /* What an attempt on the tip needs: the bytes of the windows for this header's seed (the caller's), its slot and that
- * slot's dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read. */
+ * slot's dataset. NULL if header.prev is not the tip, or the dataset's bytes cannot be read; what is not here is asked
+ * for. */
 uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header, uint32_t *slot, uint32_t *dataset);
 
 /* What a segment of a run trains on: run_windows_size bytes (ml/run.h), the caller's, of this dataset of the tip's

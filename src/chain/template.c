@@ -177,13 +177,15 @@ uint8_t *chain_attempt_windows(struct chain *chain, const struct header *header,
 	const struct index_entry *tip = chain_tip(chain);
 	const struct spec *spec = chain->spec;
 	uint8_t *attempt_windows;
+	struct blob_want missing = { .size = 0 };
 	struct step_draw step_draw;
 
 	if (memcmp(header->prev, tip->id, 32) != 0)
 		return NULL;
 	step_inputs_draw(spec, chain->registry, tip, &step_draw);
-	attempt_windows = step_inputs_windows(spec, chain->blobs, &step_draw, header, slot, NULL, NULL);
-	if (attempt_windows != NULL)
-		*dataset = step_draw.dataset[*slot];
+	attempt_windows = step_inputs_windows(spec, chain->blobs, &step_draw, header, slot, &missing, NULL);
+	*dataset = step_draw.dataset[*slot];
+	if (missing.size > 0)
+		NOTIFY(&chain->notices, blob_wanted, missing.root, missing.size, 0);
 	return attempt_windows;
 }

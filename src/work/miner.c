@@ -32,7 +32,7 @@ struct miner_request {
 };
 
 /* Attempts finished in two successive periods, so that the rate always looks back over one whole period. */
-enum { MINER_RATE_PERIOD_MS = 30000, MINER_BYTES_MS = 3000 };
+enum { MINER_RATE_PERIOD_MS = 30000, MINER_BYTES_MS = 3000, MINER_NONCES = 64 };
 struct miner_rate {
 	int64_t before_start, start;
 	uint64_t before, now;
@@ -54,7 +54,10 @@ struct miner {
 	bool pending;                   /* a block of ours is on its way to the tip */
 	uint8_t pending_id[32];
 	struct found_block found; /* not due yet */
-	int64_t lacks_since; /* of clock_mono_ms: bytes of a run are lost, and the tip's child needs them; 0: none */
+	/* Bytes are lost that the tip's child needs: those of a dataset, for an attempt on it, or others. */
+	bool lacks_data;
+	uint8_t lacked_root[32];
+	int64_t lacks_since; /* of clock_mono_ms; 0: nothing is lacking */
 
 	uint64_t attempts, failed, shares, blocks;
 	struct miner_rate rate;
@@ -296,6 +299,25 @@ static void miner_seat_done(void *arg, bool cancelled)
 		miner_work(miner);
 }
 
+/* Windows for a nonce whose slot has a dataset that is here. */
+static uint8_t *miner_draw_windows(struct miner *miner, struct header *header)
+{
+	uint32_t slot, dataset = 0;
+
+	for (unsigned i = 0; i < MINER_NONCES; i++) {
+		uint8_t *windows;
+
+		header->nonce = random_u64();
+		windows = chain_attempt_windows(miner->chain, header, &slot, &dataset);
+		miner->lacks_data = windows == NULL && dataset > 0;
+		if (windows != NULL)
+			return windows;
+	}
+	if (miner->lacks_data)
+		memcpy(miner->lacked_root, registry_get(chain_registry(miner->chain), dataset)->root, 32);
+	return NULL;
+}
+
 /* All that a step needs is gathered here, on the loop; the job sees the attempt alone. Each seat draws a nonce of its
  * own, so no two work on the same step. False: nothing can be begun now, and the tick tries again. */
 static bool miner_seat_begin(struct miner_seat *seat, const uint8_t key[32])
@@ -309,14 +331,12 @@ static bool miner_seat_begin(struct miner_seat *seat, const uint8_t key[32])
 		.done = miner_seat_done,
 		.arg = seat,
 	};
-	uint32_t slot, dataset;
 
 	attempt_reset(seat_attempt);
 	seat_attempt->block = chain_template(miner->chain, key);
 	if (seat_attempt->block == NULL)
 		return false;
-	seat_attempt->block->header.nonce = random_u64();
-	seat_attempt->windows = chain_attempt_windows(miner->chain, &seat_attempt->block->header, &slot, &dataset);
+	seat_attempt->windows = miner_draw_windows(miner, &seat_attempt->block->header);
 	seat_attempt->state = chain_state(miner->chain);
 	if (seat_attempt->windows == NULL || seat_attempt->state == NULL) {
 		log_debug(LOG_MINER, "no attempt: what a step needs is not here yet");
@@ -339,31 +359,46 @@ static bool miner_ahead_of_clock(struct miner *miner)
 	return true;
 }
 
-/* The block that ends a round cannot be verified, and whatever is mined in its place, while a run's bytes are lost:
- * who has them, a peer or a trace, has a moment to bring them. */
+/* What cannot be done with the tip's child, and the bytes it is for; NULL: none are lacking. `lacks_run`: it ends a
+ * round, and cannot be verified, nor whatever is mined in its place. */
+static const char *miner_find_lacking(struct miner *miner, uint8_t root[32], bool *lacks_run)
+{
+	const struct index_entry *pending_entry = miner->pending ? chain_find(miner->chain, miner->pending_id) : NULL;
+	uint32_t height;
+
+	*lacks_run = chain_missing_run(miner->chain, root, &height) && height == chain_tip(miner->chain)->height + 1;
+	if (*lacks_run)
+		return "verified: bytes of a run";
+	if (pending_entry != NULL && chain_block_awaits(miner->chain, pending_entry, root))
+		return "verified: bytes that it needs";
+	memcpy(root, miner->lacked_root, 32);
+	return miner->lacks_data ? "mined: bytes of a dataset" : NULL;
+}
+
+/* Who has them, a peer or a trace, has a moment to bring them. True: nothing can be begun meanwhile. */
 static bool miner_lacks_bytes(struct miner *miner)
 {
-	const uint32_t next_height = chain_tip(miner->chain)->height + 1;
 	struct errmsg reason;
 	char root_hex[65];
 	uint8_t root[32];
-	uint32_t height;
+	bool lacks_run;
+	const char *what = miner_find_lacking(miner, root, &lacks_run);
 
-	if (!chain_missing_run(miner->chain, root, &height) || height != next_height) {
+	if (what == NULL)
 		miner->lacks_since = 0;
-		return false;
-	}
-	if (miner->lacks_since == 0)
+	else if (miner->lacks_since == 0)
 		miner->lacks_since = clock_mono_ms();
-	if (clock_mono_ms() - miner->lacks_since < MINER_BYTES_MS)
-		return true;
+	if (what == NULL || clock_mono_ms() - miner->lacks_since < MINER_BYTES_MS)
+		return lacks_run;
 	hex_encode(root_hex, root, 32);
-	errmsg_set(&reason,
-		"block %u cannot be verified: bytes of a run are lost here, data %s, and nobody brings them",
-		(unsigned)height, root_hex);
+	errmsg_set(&reason, "block %u cannot be %s are lost here, data %s, and nobody brings them",
+		(unsigned)chain_tip(miner->chain)->height + 1, what, root_hex);
 	while (miner->requests != NULL)
 		miner_finish_request(miner, reason.text);
-	return true;
+	/* They may be here when somebody asks for blocks again. */
+	miner->lacks_data = false;
+	miner->lacks_since = 0;
+	return lacks_run;
 }
 
 /* Starts what can be started: a seat that is free gets the newest template. Tries are counted when they begin, so a
@@ -425,6 +460,7 @@ static void miner_on_tip(void *context, const struct index_entry *tip)
 	struct miner *miner = context;
 
 	(void)tip;
+	miner->lacks_data = false;
 	miner_cancel_stale(miner);
 	if (miner->requests != NULL && miner->requests->found == miner->requests->wanted)
 		miner_finish_request(miner, NULL);

@@ -41,9 +41,9 @@ void miner_set_threads(struct miner *miner, unsigned threads);
 void miner_pause(struct miner *miner, const char *why);
 
 /* Called when all blocks are connected, the tries are used up, or it cannot go on: a block was refused, the tip's
- * time is too far ahead of the clock (chain_clock_lag), bytes of a run are lost that the next block needs
- * (chain_missing_run), the node shuts down (reason set; the ids found before are there all the same). Ids are in order
- * and borrowed. */
+ * time is too far ahead of the clock (chain_clock_lag), bytes are lost that the next block needs, of a run
+ * (chain_missing_run) or of a dataset, the node shuts down (reason set; the ids found before are there all the same).
+ * Ids are in order and borrowed. */
 typedef void miner_generated(void *context, const uint8_t (*ids)[32], size_t count, const char *reason);
 
 /* Asks for `count` blocks (1 .. MINER_MAX_GENERATE) with at most `tries` attempts. Requests are served in order. */

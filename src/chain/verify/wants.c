@@ -130,7 +130,28 @@ bool wants_register(const struct chain *chain, const uint8_t root[32])
 	return false;
 }
 
-/* The first missing one of the lowest block that waits, of those that have more work than the tip. */
+/* The first that is not here of what its next job needs; NULL: all are. */
+static const struct blob_want *wants_missing(const struct chain *chain, const struct waiting_block *waiting)
+{
+	for (size_t i = wants_first(waiting); i < waiting->want_count; i++)
+		if (!wants_here(chain->blobs, &waiting->wants[i]))
+			return &waiting->wants[i];
+	return NULL;
+}
+
+bool chain_block_awaits(const struct chain *chain, const struct index_entry *entry, uint8_t root[32])
+{
+	const struct blob_want *missing = NULL;
+
+	for (size_t i = 0; i < chain->waiting_count && missing == NULL; i++)
+		if (&chain->waiting[i].full->entry == entry)
+			missing = wants_missing(chain, &chain->waiting[i]);
+	if (missing != NULL)
+		memcpy(root, missing->root, 32);
+	return missing != NULL;
+}
+
+/* Of the lowest block that waits, of those that have more work than the tip. */
 bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *height)
 {
 	const struct index_entry *lowest = NULL;
@@ -138,17 +159,16 @@ bool chain_awaited_blob(const struct chain *chain, uint8_t root[32], uint32_t *h
 	for (size_t i = 0; i < chain->waiting_count; i++) {
 		const struct waiting_block *waiting = &chain->waiting[i];
 		const struct index_entry *entry = &waiting->full->entry;
+		const struct blob_want *missing;
 
 		if ((lowest != NULL && lowest->height <= entry->height) ||
 			u256_compare(waiting->full->promised_work, chain_tip(chain)->chain_work) <= 0)
 			continue;
-		for (size_t j = wants_first(waiting); j < waiting->want_count; j++) {
-			if (wants_here(chain->blobs, &waiting->wants[j]))
-				continue;
-			memcpy(root, waiting->wants[j].root, 32);
-			lowest = entry;
-			break;
-		}
+		missing = wants_missing(chain, waiting);
+		if (missing == NULL)
+			continue;
+		memcpy(root, missing->root, 32);
+		lowest = entry;
 	}
 	if (lowest != NULL)
 		*height = lowest->height;

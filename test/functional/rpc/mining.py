@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
 """Mining on demand and for good, what it tells of itself, and blocks that are handed in."""
 
+import os
 import sys
 import threading
 
 sys.path[0] = __file__.rpartition("/functional/")[0]  # the folder test
 
 from framework import tap
-from framework.node import KEYS, Node, RpcError, wait_until
+from framework.node import KEYS, Node, RpcError, wait_for_same_tip, wait_until
+from framework.prose import prose
 from reference.hashing import sha256
 from reference.headers import Block
 from reference.transactions import address
@@ -38,6 +40,68 @@ def generate():
         tap.equal(len({one for ids in answers.values() for one in ids}), 9, "different blocks")
         for i, ids in answers.items():
             tap.equal({node.rpc.getblockheader(one)["miner"] for one in ids}, {PAYEES[i]}, "who is paid")
+
+
+def drawn(node):
+    """Which datasets the slots of the next block have"""
+    return {slot["dataset"] for slot in node.rpc.gettraininginfo()["next_slots"]}
+
+
+def refused(node):
+    """What generatetoaddress says of one block; None: it mines it"""
+    try:
+        node.generate(1)
+    except RpcError as error:
+        return str(error)
+    return None
+
+
+def lost_while_mining(node, path):
+    """What is said where data are lost after proofs were found that train on them: the block that lists those needs them"""
+    with open(path, "rb") as file:
+        data = file.read()
+    while True:
+        while drawn(node) != {0, 1} or node.rpc.gettraininginfo()["loose_proofs"] < 4:
+            node.rpc.generatetoaddress(1, PAYEES[0], 1)
+        os.remove(path)
+        found = refused(node)
+        if found:
+            return found
+        node.stop()  # no proof of these was there
+        with open(path, "wb") as file:
+            file.write(data)
+        node.start()
+
+
+def lost_data():
+    """Where bytes of a dataset are lost that the next block needs, the call says which; from a peer they are fetched"""
+    with Node() as node, Node() as other:
+        node.rpc.createwallet("w")
+        node.rpc.generatetoaddress(1, node.rpc.wallet("w").getnewaddress())
+        node.generate(12, key=2)
+        root = node.contribute(wallet="w", file="", licence="CC0-1.0", title="lost", hexdata=prose(1, 400000).hex())["root"]
+        node.generate(2)
+        path = os.path.join(node.chaindir, "blobs", root)
+        while drawn(node) != {1}:
+            node.generate(1)
+        other.connect(node)
+        wait_for_same_tip(node, other)
+        node.rpc.setnetworkactive(False)
+        os.remove(path)
+        said = f"block {node.height() + 1} cannot be mined: bytes of a dataset are lost here, data {root}"
+        found = str(refused(node))
+        tap.true(said in found, f"'{said}' is not in '{found}'")
+        node.rpc.setnetworkactive(True)
+        node.connect(other)
+        wait_until(lambda: os.path.exists(path), "they are fetched")
+        tap.equal(refused(node), None, "with them")
+        node.rpc.setnetworkactive(False)
+        found = lost_while_mining(node, path)
+        said = f"block {node.height() + 1} cannot be verified: bytes that it needs are lost here, data {root}"
+        tap.true(said in found, f"'{said}' is not in '{found}'")
+        before = node.height()
+        node.rpc.setnetworkactive(True)
+        wait_until(lambda: node.height() > before, "the block is verified then")
 
 
 def set_mining():
@@ -158,4 +222,4 @@ def paused():
         wait_until(lambda: "paused" not in other.rpc.getmininginfo(), "it is over")
 
 
-tap.main(generate, set_mining, at_start, submit, shutdown, paused)
+tap.main(generate, lost_data, set_mining, at_start, submit, shutdown, paused)
