@@ -12,7 +12,7 @@ from .headers import Block, Header
 from .late import late_fault, median_time, place
 from .merge import EMPTY, STRUCK, is_true, merge
 from .pace import BACK, least_time, most_proofs
-from .reward import FULL_WEIGHT, coinbase, draw_datasets, draw_seats, is_harmful, proof_worth, reference_value
+from .reward import FULL_WEIGHT, coinbase, draw_datasets, draw_seats, is_harmful, is_proven, proof_worth, reference_value
 from .round_tx import CHALLENGE, DISCLOSURE, Round, RoundTransaction, base_of, is_round, round_fault
 from .runs import Disclosure, Run, is_challenge, is_disclosure
 from .signatures import lifted
@@ -96,12 +96,17 @@ class Chain:
         return [(number, min(len(dataset.data), FULL_WEIGHT)) for number, dataset in enumerate(self.datasets)
                 if number == 0 or height >= dataset.height + self.spec.data_delay]
 
+    def proven(self):
+        """The datasets that are, for the next block."""
+        return [number for number, dataset in enumerate(self.datasets)
+                if number == 0 or is_proven(self.spec, dataset.effects)]
+
     def draw(self):
         """By the tip, for what comes after it."""
         height, ticket = self.height(), self.tip().ticket()
         self.drawn.append(draw_datasets(self.spec, ticket, self.weights(height + 1)))
         if self.spec.round_blocks and height and height % self.spec.round_blocks == 0:
-            self.seats[height] = draw_seats(self.weights(height + 1), ticket, self.spec.round_blocks)
+            self.seats[height] = draw_seats(self.weights(height + 1), self.proven(), ticket, self.spec.round_blocks)
 
     def bytes_of(self, height, slot):
         """The dataset of a slot of the child of the block at this height."""
@@ -282,7 +287,7 @@ class Chain:
     def go_on(self, block, deltas, coins, shown):
         ticket, height = self.tip().ticket(), self.height() + 1
         datasets = [self.bytes_of(height - 1, slot) for slot in range(self.spec.slots)]
-        v_ref = self.v_ref()
+        v_ref, proven = self.v_ref(), self.proven()
         state, outcome, _ = update_state(self.spec, *self.state(), ticket, deltas, v_ref, datasets)
         self.check_effects()
         backs = [height - 1 - place(self.branch, proof) for proof in block.late]
@@ -294,7 +299,7 @@ class Chain:
         if period and height % period == 0 and height >= 2 * period:
             record = Round(self.spec, self.branch, height - period)
             seats = [self.verdict(record, seat) for seat in record.heights()]
-            datasets = [self.datasets[number].data for number in self.seats[height - period]]
+            datasets = [self.datasets[number if number in proven else 0].data for number in self.seats[height - period]]
             state, self.merged, self.losses = merge(self.spec, state, ticket, seats,
                                                     datasets if height - period in self.futile else None)
             if self.merged.futile():

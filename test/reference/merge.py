@@ -41,7 +41,7 @@ def own_seats(spec, ticket, count):
 
 
 def futile_windows(spec, ticket, datasets):
-    """What the merge after a futile one is judged by. datasets: of each seat."""
+    """What the merge after a futile one is judged by. datasets: of each seat, dataset 0 where that is not proven."""
     rows = reserved_windows(spec, ticket, ROWS * spec.bench_rows)
     for row, seat in enumerate(own_seats(spec, ticket, len(datasets))):
         if len(datasets[seat]) >= CHUNK:

@@ -76,6 +76,14 @@ def is_harmful(effects, v_ref):
             4 * total ** 2 * (draws - 1) > bound * (draws * squares - total ** 2))
 
 
+PROVEN_DRAWS = 32
+
+
+def is_proven(spec, effects):
+    """Whether these effects of a dataset's draws are enough, and hardly harm."""
+    return len(effects) >= PROVEN_DRAWS and 131072 * sum(effects) >= -spec.v_0 * len(effects)
+
+
 def coinbase(spec, height, fees, miner, loose_miners, bucket, parent, owners, v_ref, weight, late=(), merge=None):
     """The transaction. bucket: after the parent; parent: its outcome; owners: of its slots' datasets, or None;
     weight: that these were drawn from; late: miner and back of each late proof; merge: where the parent merged a round,
@@ -99,9 +107,14 @@ def draw_datasets(spec, ticket, weights):
     return draw_weighted(weights, ticket, DATASET, spec.slots)
 
 
-def draw_seats(weights, ticket, seats):
-    """Of a round (section 20)."""
-    return draw_weighted(weights, ticket, RUN, seats)
+PROVEN_SEAT = 4
+
+
+def draw_seats(weights, proven, ticket, seats):
+    """Of a round (section 20). proven: numbers of those of the candidates that are."""
+    of_proven = draw_weighted([pair for pair in weights if pair[0] in proven], ticket, RUN, seats)
+    of_all = draw_weighted(weights, ticket, RUN, seats)
+    return [(of_all if i % PROVEN_SEAT else of_proven)[i] for i in range(seats)]
 
 
 def draw_weighted(weights, ticket, domain, count):

@@ -255,8 +255,9 @@ static bool round_add_dataset(struct round_gatherer *gatherer, uint32_t number)
 
 /* Where the merge at the base came to nothing, this one is measured by own pages of what its runs train on. The
  * reserved text is public: a state that was made to know it by heart would refuse all that is honestly learned, for
- * good. What runs do train on would not do: each merge that learns it by heart would pass. A dataset without own pages
- * leaves its rows to the reserved text. */
+ * good. What runs do train on would not do: each merge that learns it by heart would pass. Nor would a dataset that
+ * nothing is known of: if it harms, its own pages say that the harm is good, so that dataset 0 stands in for it. A
+ * dataset without own pages leaves its rows to the reserved text. */
 static bool round_gather_own(struct round_gatherer *gatherer, const struct index_entry *parent)
 {
 	const struct course *course = spec_course(gatherer->chain->spec);
@@ -272,7 +273,8 @@ static bool round_gather_own(struct round_gatherer *gatherer, const struct index
 	inputs->dataset_of_row = mem_alloc(rows);
 	for (uint32_t row = 0; row < rows; row++) {
 		const uint32_t seat = course_own_seat(parent->ticket, row, gatherer->view.seats),
-			       number = gatherer->view.run[seat].dataset;
+			       trained_on = gatherer->view.run[seat].dataset,
+			       number = registry_is_proven(gatherer->registry, trained_on) ? trained_on : 0;
 		uint8_t at = 0;
 
 		while (at < inputs->dataset_count && inputs->datasets[at].number != number)

@@ -148,6 +148,23 @@ bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec,
 	return (uint64_t)dataset->height + spec->data_delay <= height && height > dataset->quarantined_until;
 }
 
+/* Whether the mean effect is below -v / 2. A sum counts 2^-16 nats, v 2^-32. */
+static bool dataset_harms_by(const struct dataset *dataset, int64_t v)
+{
+	return (__int128)dataset->sum * (2 << DATASET_OBSERVATION_SHIFT) < -(__int128)v * dataset->draws;
+}
+
+/* Quarantine begins the record anew, so that none who is in it is proven. Not above 0: to a model that has learned for
+ * long each step does a little harm, whatever honest text it is of. */
+bool datasets_is_proven(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number)
+{
+	const struct dataset *dataset = &datasets->list[number];
+
+	return number == 0 ||
+		(datasets_can_draw(datasets, spec, height, number) && dataset->draws >= DATASETS_PROVEN_DRAWS &&
+			!dataset_harms_by(dataset, spec->v_0));
+}
+
 static uint64_t dataset_weight(const struct dataset *dataset)
 {
 	return dataset->size < DATASET_WEIGHT_MAX ? dataset->size : DATASET_WEIGHT_MAX;
@@ -169,24 +186,55 @@ static uint32_t dataset_of_sum(const uint64_t *weight_sums, size_t count, uint64
 	return (uint32_t)low_place;
 }
 
-/* With replacement: a slot's chance is the weight, whatever the other slots have got. So a text in many pieces gets no
- * more of the slots than it would in one. A dataset that cannot be drawn adds nothing to the sum: it is no sum's first.
- */
-uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
-	const uint8_t ticket[32], enum noise_domain domain, uint32_t count, uint32_t dataset[])
+/* Sums of the weights of those that can be drawn, or of the proven ones alone. A dataset that cannot be drawn adds
+ * nothing to the sum: it is no sum's first. */
+static uint64_t *datasets_sums(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	bool proven_alone)
 {
 	uint64_t *weight_sums = mem_alloc(datasets->count * sizeof *weight_sums), weight_total = 0;
 
 	for (size_t i = 0; i < datasets->count; i++) {
-		if (datasets_can_draw(datasets, spec, height, i))
+		if (proven_alone ? datasets_is_proven(datasets, spec, height, i) :
+				   datasets_can_draw(datasets, spec, height, i))
 			weight_total += dataset_weight(&datasets->list[i]);
 		weight_sums[i] = weight_total;
 	}
-	for (uint32_t i = 0; i < count; i++)
-		dataset[i] = dataset_of_sum(weight_sums, datasets->count,
-			noise_uniform(ticket, domain, i, weight_total));
+	return weight_sums;
+}
+
+/* With replacement: a slot's chance is the weight, whatever the other slots have got. So a text in many pieces gets no
+ * more of the slots than it would in one. */
+static uint32_t dataset_drawn(const struct datasets *datasets, const uint64_t *weight_sums, const uint8_t ticket[32],
+	enum noise_domain domain, uint32_t index)
+{
+	return dataset_of_sum(weight_sums, datasets->count,
+		noise_uniform(ticket, domain, index, weight_sums[datasets->count - 1]));
+}
+
+uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
+{
+	uint64_t *weight_sums = datasets_sums(datasets, spec, height, false),
+		 weight_total = weight_sums[datasets->count - 1];
+
+	for (uint32_t i = 0; i < slots; i++)
+		dataset[i] = dataset_drawn(datasets, weight_sums, ticket, NOISE_DATASET, i);
 	free(weight_sums);
 	return weight_total;
+}
+
+/* Where all runs of a round were of one harmful text, no merge of it could be right. */
+void datasets_draw_seats(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	const uint8_t ticket[32], uint32_t seats, uint32_t dataset[])
+{
+	uint64_t *all_sums = datasets_sums(datasets, spec, height, false),
+		 *proven_sums = datasets_sums(datasets, spec, height, true);
+
+	for (uint32_t i = 0; i < seats; i++)
+		dataset[i] = dataset_drawn(datasets, i % DATASETS_PROVEN_SEAT == 0 ? proven_sums : all_sums, ticket,
+			NOISE_RUN, i);
+	free(all_sums);
+	free(proven_sums);
 }
 
 /* --- statistics --- */
@@ -239,14 +287,13 @@ static uint32_t dataset_bound(uint32_t draws)
 
 /* The mean effect is below -v_ref / 2, and by so many standard errors below 0. Within 128 bits: draws <= 2^20, |sum| <=
  * 2^51, squares <= 2^82, v_ref <= 2^47. In integers, without a root: both sides are squared, which is right as the mean
- * is below 0. A sum counts 2^-16 nats, v_ref 2^-32. */
+ * is below 0. */
 static bool dataset_is_harmful(const struct dataset *dataset, int64_t v_ref)
 {
 	unsigned __int128 draws = dataset->draws, bound = dataset_bound(dataset->draws),
 			  sum_size = dataset->sum < 0 ? (uint64_t)-dataset->sum : (uint64_t)dataset->sum;
-	__int128 two_sums = (__int128)dataset->sum * (2 << DATASET_OBSERVATION_SHIFT);
 
-	return bound > 0 && two_sums < -(__int128)v_ref * dataset->draws &&
+	return bound > 0 && dataset_harms_by(dataset, v_ref) &&
 		4 * sum_size * sum_size * (draws - 1) > bound * (draws * dataset->squares - sum_size * sum_size);
 }
 

@@ -10,6 +10,8 @@
 enum {
 	DATASETS_DRAWS_MAX = 1 << 20,
 	DATASETS_QUARANTINE = 2016, /* blocks */
+	DATASETS_PROVEN_DRAWS = 32,
+	DATASETS_PROVEN_SEAT = 4, /* every so many-th seat is of a proven dataset */
 };
 
 struct dataset {
@@ -74,11 +76,16 @@ const struct dataset *datasets_find(const struct datasets *datasets, const uint8
  * this size, whose commitment is at height `committed` (0: none). */
 bool datasets_can_replace(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number,
 	uint64_t size, uint32_t committed);
-/* Whether the dataset can be drawn for the block at `height`; those that the draws 0 .. count-1 of a domain pick for
- * it, and the sum of the weights of all that could be drawn. */
+/* Whether the dataset can be drawn for the block at `height`, and is proven for it: it was observed often enough, and
+ * hardly harms. */
 bool datasets_can_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number);
+bool datasets_is_proven(const struct datasets *datasets, const struct spec *spec, uint64_t height, size_t number);
+/* Those that the slots of that block draw, by the ticket of its parent, and the sum of the weights of all that could be
+ * drawn; those of the seats of a round that it begins. */
 uint64_t datasets_draw(const struct datasets *datasets, const struct spec *spec, uint64_t height,
-	const uint8_t ticket[32], enum noise_domain domain, uint32_t count, uint32_t dataset[]);
+	const uint8_t ticket[32], uint32_t slots, uint32_t dataset[]);
+void datasets_draw_seats(const struct datasets *datasets, const struct spec *spec, uint64_t height,
+	const uint8_t ticket[32], uint32_t seats, uint32_t dataset[]);
 
 /* The contract of consensus/branch/part.h. After genesis, and before read, dataset 0 alone is there. */
 void datasets_init(struct datasets *datasets, const struct spec *spec);

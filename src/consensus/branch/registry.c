@@ -89,10 +89,15 @@ bool registry_can_draw(const struct registry *registry, size_t number)
 	return datasets_can_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, number);
 }
 
+bool registry_is_proven(const struct registry *registry, size_t number)
+{
+	return datasets_is_proven(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, number);
+}
+
 uint64_t registry_draw(const struct registry *registry, const uint8_t ticket[32], uint32_t slots, uint32_t dataset[])
 {
-	return datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, NOISE_DATASET,
-		slots, dataset);
+	return datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, slots,
+		dataset);
 }
 
 int64_t registry_v_ref(const struct registry *registry, const struct outcome *parent_outcome)
@@ -119,7 +124,7 @@ const struct rounds *registry_rounds(const struct registry *registry)
 static void registry_draw_seats(const struct registry *registry, const uint8_t ticket[32], uint32_t seats,
 	uint32_t dataset[])
 {
-	datasets_draw(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, NOISE_RUN, seats,
+	datasets_draw_seats(&registry->datasets, registry->spec, (uint64_t)registry->height + 1, ticket, seats,
 		dataset);
 }
 

@@ -25,8 +25,10 @@ const struct dataset *registry_get(const struct registry *registry, size_t numbe
 const struct dataset *registry_find(const struct registry *registry, const uint8_t root[32],
 	size_t *number); /* NULL: none */
 
-/* Whether the dataset can be drawn for the child of the registry's block: old enough and not in quarantine. */
+/* Whether the dataset can be drawn for the child of the registry's block: old enough and not in quarantine. And whether
+ * it is proven for that one: dataset 0 is, and what can be drawn, was observed often enough and hardly harms. */
 bool registry_can_draw(const struct registry *registry, size_t number);
+bool registry_is_proven(const struct registry *registry, size_t number);
 
 /* Datasets of the S slots for the child of the registry's block, whose ticket is given; the sum of the weights of all
  * that could be drawn. */

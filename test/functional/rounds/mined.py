@@ -22,7 +22,7 @@ FIELDS = {"name": "mined", "hrp": "rnd", "d": 16, "layers": 1, "heads": 1, "ff":
 P = FIELDS["round_blocks"]
 LAST = 4 * P + 1
 CONTRIBUTED = 2 * P + 4  # after this height, when a first coin is mature
-DATA = prose(7, 60000)
+DATA = prose(7, 400000)
 FIRST_SHOWN = FIELDS["round_work"] + 2
 
 

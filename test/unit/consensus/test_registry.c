@@ -480,6 +480,50 @@ static void test_quarantine(void **state)
 	registry_free(registry);
 }
 
+/* By 32 draws, as long as their mean is not below -v_0 / 2, which is 655.36 observed; quarantine begins anew, and undo
+ * takes back. */
+static void test_proven(void **state)
+{
+	const struct block_outcome good = example_outcome(2, 1, 65536), awful = example_outcome(2, 1, -1000 * 65536),
+				   border = example_outcome(2, 1, -(21626 + 32) * 65536),
+				   over = example_outcome(2, 1, -(21627 + 32) * 65536);
+	struct registry *registry = one_dataset();
+	struct registry_undo *undo;
+	struct block *block = example_block(0, NULL, 0);
+
+	(void)state;
+	for (uint32_t i = 0; i < 32; i++) {
+		assert_true(registry_is_proven(registry, 0));
+		assert_false(registry_is_proven(registry, 1));
+		apply(registry, 0, NULL, 0, &good);
+	}
+	assert_true(registry_is_proven(registry, 1));
+	undo = registry_apply(registry, block, &over);
+	assert_true(registry_can_draw(registry, 1));
+	assert_false(registry_is_proven(registry, 1));
+	assert_true(registry_undo(registry, undo));
+	registry_undo_free(undo);
+	assert_true(registry_is_proven(registry, 1));
+	apply(registry, 0, NULL, 0, &border);
+	assert_true(registry_is_proven(registry, 1));
+	for (uint32_t i = 33; i < 64; i++)
+		apply(registry, 0, NULL, 0, &awful);
+	assert_true(registry_can_draw(registry, 1));
+	assert_false(registry_is_proven(registry, 1));
+	for (uint32_t i = 64; registry_can_draw(registry, 1); i++)
+		apply(registry, 0, NULL, 0, &awful);
+	while (!registry_can_draw(registry, 1))
+		apply(registry, 0, NULL, 0, NULL);
+	apply(registry, 0, NULL, 0, NULL);
+	for (uint32_t i = 0; i < 32; i++) {
+		assert_false(registry_is_proven(registry, 1));
+		apply(registry, 0, NULL, 0, &good);
+	}
+	assert_true(registry_is_proven(registry, 1));
+	block_unref(block);
+	registry_free(registry);
+}
+
 /* So many draws of +-spread round the mean; true if the dataset can be drawn after the last. */
 static bool observe_spread(uint32_t draws, int mean, int spread)
 {
@@ -1067,6 +1111,7 @@ int main(void)
 		cmocka_unit_test(test_v_ref),
 		cmocka_unit_test(test_v_ref_window),
 		cmocka_unit_test(test_quarantine),
+		cmocka_unit_test(test_proven),
 		cmocka_unit_test(test_quarantine_bounds),
 		cmocka_unit_test(test_quarantine_least),
 		cmocka_unit_test(test_effect_and_value),

@@ -249,35 +249,74 @@ static void test_seats(void **state)
 	registry_free(branch.registry);
 }
 
-/* The first of those that can be drawn at which the running sum of weights is above the draw; so at the base, and from
- * then on, though there are more datasets afterwards. */
+/* What seats draw where the datasets 1, 2, .. have these sizes: every fourth one of those whose bit is set. */
+static void expect_datasets(const struct registry *registry, const struct round_view *view, uint32_t proven,
+	uint32_t expected[P])
+{
+	const uint32_t count = (uint32_t)registry_count(registry);
+
+	for (uint32_t i = 0; i < P; i++) {
+		const uint32_t those = i % 4 == 0 ? proven : ~0u;
+		uint64_t total = 0, left;
+
+		for (uint32_t number = 0; number < count; number++)
+			total += those >> number & 1 ? registry_get(registry, number)->size : 0;
+		left = noise_uniform(view->ticket, NOISE_RUN, i, total);
+		for (expected[i] = 0;; expected[i]++) {
+			const uint64_t size = those >> expected[i] & 1 ? registry_get(registry, expected[i])->size : 0;
+
+			if (left < size)
+				break;
+			left -= size;
+		}
+	}
+}
+
+/* Datasets that the open round's seats have, of seats i mod 4 = 0 and of the others: a bit for each. */
+static void assert_datasets(const struct round_view *view, const uint32_t expected[P], uint32_t kinds[2])
+{
+	kinds[0] = kinds[1] = 0;
+	for (uint32_t i = 0; i < P; i++) {
+		assert_int_equal(view->run[i].dataset, expected[i]);
+		assert_false(view->run[i].committed || view->run[i].disclosed || view->run[i].challenged);
+		kinds[i % 4 > 0] |= 1u << expected[i];
+	}
+}
+
+/* Until something is proven every fourth seat has dataset 0. What is registered or observed later changes nothing. */
 static void test_datasets(void **state)
 {
 	struct contribution data[3] = { example_data(0, 700000), example_data(1, 500000), example_data(2, 900000) };
+	const struct block_outcome good = example_outcome(2, 1, 65536), bad = example_outcome(2, 1, -30000 * 65536);
 	struct branch branch = branch_new(5);
 	static struct round_view view;
-	uint32_t expected[P], kinds = 0;
+	uint32_t expected[P], kinds[2];
 
 	(void)state;
 	apply(branch.registry, 0, data, 2, NULL);
 	grow(&branch, BASE);
 	assert_true(registry_round_view(branch.registry, &view));
-	for (uint32_t i = 0; i < P; i++) {
-		uint64_t sizes[3] = { registry_get(branch.registry, 0)->size, 700000, 500000 };
-		uint64_t left = noise_uniform(view.ticket, NOISE_RUN, i, sizes[0] + sizes[1] + sizes[2]);
-
-		for (expected[i] = 0; left >= sizes[expected[i]]; expected[i]++)
-			left -= sizes[expected[i]];
-		assert_int_equal(view.run[i].dataset, expected[i]);
-		assert_false(view.run[i].committed || view.run[i].disclosed || view.run[i].challenged);
-		kinds |= 1u << expected[i];
-	}
-	assert_true(kinds == 6 || kinds == 7); /* it was a draw of something */
+	expect_datasets(branch.registry, &view, 1, expected);
+	assert_datasets(&view, expected, kinds);
+	assert_int_equal(kinds[0], 1);
+	assert_true(kinds[1] == 6 || kinds[1] == 7); /* it was a draw of something */
 	apply(branch.registry, 0, data + 2, 1, NULL);
 	grow(&branch, BASE + P);
 	assert_true(registry_merged_round(branch.registry, &view));
-	for (uint32_t i = 0; i < P; i++)
-		assert_int_equal(view.run[i].dataset, expected[i]);
+	assert_datasets(&view, expected, kinds);
+
+	for (uint32_t i = 0; i < 32; i++)
+		apply(branch.registry, 0, NULL, 0, &good);
+	assert_true(registry_is_proven(branch.registry, 1));
+	grow(&branch, 6 * P);
+	assert_true(registry_round_view(branch.registry, &view));
+	expect_datasets(branch.registry, &view, 3, expected);
+	assert_datasets(&view, expected, kinds);
+	assert_int_equal(kinds[0], 3);
+	apply(branch.registry, 0, NULL, 0, &bad);
+	assert_false(registry_is_proven(branch.registry, 1));
+	assert_true(registry_round_view(branch.registry, &view));
+	assert_datasets(&view, expected, kinds);
 	registry_free(branch.registry);
 }
 

@@ -211,7 +211,8 @@ static void answer_round_datasets(const char *arguments, char *out)
 
 	assert_true(hex_decode(ticket, 32, arguments));
 	apply(registry, 0, data, 3, NULL);
-	datasets_draw(&registry->datasets, &spec, registry_height(registry) + 1, ticket, NOISE_RUN, spec.round_blocks,
+	registry->datasets.list[2].draws = DATASETS_PROVEN_DRAWS;
+	datasets_draw_seats(&registry->datasets, &spec, registry_height(registry) + 1, ticket, spec.round_blocks,
 		drawn);
 	for (uint32_t i = 0; i < spec.round_blocks; i++)
 		out += sprintf(out, "%s%u", i ? " " : "", drawn[i]);
