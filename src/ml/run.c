@@ -21,7 +21,7 @@ enum { RUN_LARGEST = 126000000 };
 /* Of the base's work there are RUN_WORK / RUN_WORK_OF at least. An operand's grids are 2^RUN_BELOW times smaller than
  * at the base at most, on average, or 2^RUN_ABOVE times larger; those of what a matrix multiplies 2^RUN_ABOVE_X times:
  * what a gated unit gives grows by both of its factors. */
-enum { RUN_WORK = 7, RUN_WORK_OF = 8, RUN_BELOW = 4, RUN_ABOVE = 4, RUN_ABOVE_X = 6 };
+enum { RUN_WORK = 5, RUN_WORK_OF = 6, RUN_BELOW = 4, RUN_ABOVE = 4, RUN_ABOVE_X = 8 };
 
 size_t run_code_size(const struct train_config *config)
 {
@@ -156,7 +156,7 @@ static enum step_result run_measure_base(struct run_beginning *beginning, const 
 
 /* The multiplications of an iteration that values which are seen take part in: a value of X in one for each row of W, a
  * value of W in one for each token. There are less than 2^25 parameters where there are runs, and 2^30 tokens at most:
- * eight times the sum of the three is below 2^60. */
+ * six times the sum of the three is below 2^60. */
 int64_t run_work(const struct train_config *config, struct census_matrix *census)
 {
 	const int64_t tokens = (int64_t)config->batch * config->model.ctx;

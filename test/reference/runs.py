@@ -66,11 +66,11 @@ def parts(rows, width):
 
 def busy(base, start):
     """Whether the products of a start see as much as those of the base, nearly."""
-    if 8 * start.work < 7 * base.work:
+    if 6 * start.work < 5 * base.work:
         return False
     for i, (before, after, count) in enumerate(zip(base.levels, start.levels, base.parts)):
         is_x = i % 3 == 0
-        if not -4 * count <= after - before <= (6 if is_x else 4) * count:
+        if not -4 * count <= after - before <= (8 if is_x else 4) * count:
             return False
     return True
 

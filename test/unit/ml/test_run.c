@@ -706,7 +706,7 @@ static float manner_large_writer(const struct model_tensor *t, size_t column, fl
 static float manner_large_gate(const struct model_tensor *t, size_t column, float theta)
 {
 	(void)column;
-	return tensor_is(t, "0.wgate") || tensor_is(t, "0.wup") ? 12 * theta : 0;
+	return tensor_is(t, "0.wgate") || tensor_is(t, "0.wup") ? 14 * theta : 0;
 }
 
 static void test_starts_with_less_to_do(void **state)

@@ -983,7 +983,7 @@ static const struct question questions[] = {
 	{ "run_digest", answer_run_digest, SEGMENTS + 1 },
 	{ "run_code", answer_run_code, 3 },
 	{ "segment_from", answer_segment_from, 6 },
-	{ "segment_start", answer_segment_start, 11 },
+	{ "segment_start", answer_segment_start, 12 },
 	{ "segment_levels", answer_segment_levels, 1 },
 	{ "round_attention", answer_round_attention, 3 },
 	{ "run_root", answer_run_root, 2 },
