@@ -71,7 +71,7 @@ struct spec {
 /* Number of the rules that these nodes agree on (doc/protocol.md). It is in every chain's commitment and grows with
  * each change of them: so chains of other rules have another genesis, and neither their peers nor their files are taken
  * for one's own. */
-enum { SPEC_RULES = 6 };
+enum { SPEC_RULES = 7 };
 
 /* The built-in spec of that name, finished; false if there is none. Its initial state is not drawn: that its root is
  * right is known from before (doc/protocol.md section 18). */

@@ -15,7 +15,7 @@ from .state import initial_root_of
 class Spec:
     """A chain spec: the fields of section 16's table, by name, and its corpus."""
 
-    RULES = 6
+    RULES = 7
 
     ORDER = ("genesis_time spacing start_bits k d layers heads ff ctx memory batch iterations slots bench_rows bench_bytes "
              "lr_ppm wd_ppm mu_ppm eta_ppm gate_ppm v_0 v_min subsidy halving maturity data_delay commit_delay "
