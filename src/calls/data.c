@@ -63,6 +63,8 @@ static json_t *data_show_dataset(const struct chain *chain, size_t dataset_numbe
 			json_integer((json_int_t)data_drawable_from(chain, dataset)));
 	}
 	json_object_set_new(dataset_shown, "status", json_string(data_status(chain, dataset, dataset_number)));
+	json_object_set_new(dataset_shown, "proven",
+		json_boolean(registry_is_proven(chain_registry(chain), dataset_number)));
 	if (dataset->quarantined_until > 0)
 		json_object_set_new(dataset_shown, "quarantine", data_show_quarantine(dataset));
 	json_object_set_new(dataset_shown, "burned", json_amount(dataset->burned));
@@ -379,6 +381,9 @@ static const char dataset_result[] =
 	"  \"drawable_from\": height,              the first that it can be drawn for, since its registration or\n"
 	"                                      its last quarantine; not for the corpus\n"
 	"  \"status\": \"active\", \"waiting\" or \"quarantine\",\n"
+	"  \"proven\": true|false,               for the next block: its present draws are 32 or more and hardly\n"
+	"                                      harmed, or it is the corpus. In rounds every fourth seat is of a\n"
+	"                                      proven one, and own pages of others judge no merge\n"
 	"  \"quarantine\": {\"since\": height, \"until\": height,   the last one, if there was one,\n"
 	"                 \"draws\": n, \"mean_effect\": nats},    and what brought it: beyond doubt negative\n"
 	"  \"burned\": amount,                   by its registration\n"

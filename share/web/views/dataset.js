@@ -44,6 +44,10 @@ function status_of(data) {
 	return data.status === "waiting" ? `can be drawn from block ${count(data.drawable_from)}` : "can be drawn";
 }
 
+// What it takes for every fourth seat of a round, and for own pages to judge a merge.
+const proven_of = (data) => data.proven ? "yes: every fourth seat of a round, of proven data alone, may be of it" :
+	"not now: it takes 32 draws that hardly harm; until then every fourth seat of a round is without it";
+
 // With what its ends mean below it.
 function value_line(data) {
 	const values = known_values(data), { height } = data.series ?? {};
@@ -58,6 +62,7 @@ function value_line(data) {
 export async function show(view, [number]) {
 	const data = await get(path_of("dataset", number, { points: POINTS }), view.signal)
 		.catch(() => get(path_of("dataset", number), view.signal));
+	const { round_blocks } = await get("spec", view.signal).catch(() => ({}));
 	const about = card("What it is", facts([
 		["owner", data.owner && address_link(data.owner)],
 		["licence", data.licence || "none stated: it came with the chain"],
@@ -66,6 +71,7 @@ export async function show(view, [number]) {
 		["registered", data.txid && h("span", "in block ", block_link(data.height), ", by ", tx_link(data.txid))],
 		["burned for it", data.number > 0 && amount(data.burned, 6)],
 		["status", status_of(data)],
+		["proven", round_blocks > 0 && proven_of(data)],
 		["content", data.available ? "on this node" : "not on this node"],
 	]));
 	const worth = card("What it did", [

@@ -164,14 +164,22 @@ def seats_told(node, base):
     return [seat["dataset"] for seat in node.rpc.getround(base)["seats"]]
 
 
+def assert_proven(node, chain, expected):
+    """As the node tells it, and the judge; for the next block."""
+    told = [one["number"] for one in node.rpc.listdatasets() if one["proven"]]
+    tap.equal((told, chain.proven()), (expected, expected), "what is proven")
+
+
 def futile():
     """After a merge that came to nothing the next one is judged by own pages of what runs train on, as the judge does it"""
     story = Futile(built_in("regtest", **GATED))
     listener = Listener(story.chain, GATED)
+    story.tell(COMMITTED + P, listener.ask)
+    assert_proven(listener.node, story.chain, [0])
     story.tell(story.first, listener.ask)
     story.tell(story.second + P - 1, listener.hear)
     chain, rpc, second = story.chain, listener.node.rpc, story.second
-    tap.equal(chain.proven(), [0, 1], "what is proven")
+    assert_proven(listener.node, chain, [0, 1])
     os.truncate(path_of(listener.node, story.registration.root), 100)
     story.tell(second + P, listener.hear)
     tap.true(is_sound(listener.node, story.registration.root), "own pages that are gone are fetched again")

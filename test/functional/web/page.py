@@ -251,6 +251,7 @@ def contributes():
         tab.wait("document.title.includes('onerror')", "the dataset's view")
         tap.equal(tab.run("document.querySelectorAll('main img').length"), 0, "images made of a title")
         tap.true(HOSTILE in tab.text("h1"), "the title, as it was written")
+        tap.true("proven" not in tab.text("main"), "nothing is said of what is for rounds alone")
         mine_to(node, LONG)
         tab.wait(f"document.getElementById('badge').textContent.endsWith(' {LONG}')", "the page has heard of all blocks")
         see_paid(tab, node)
@@ -454,6 +455,25 @@ def void_merge():
     node.stop()
 
 
+def proven():
+    """Where a chain has rounds the page says of a dataset whether it is proven"""
+    require_browser()
+    node, page = start(SPEC["name"], "-run=0")
+    mine_to(node, SPEC["maturity"] + 2)
+    node.rpc.contributedata(file="", licence="CC0-1.0", title="new", hexdata=prose("page", 40000).hex())
+    mine_to(node, node.height() + 1)
+    wait_until(lambda: node.rpc.listcontributions()[0]["stage"] == "registering", "the registration is made")
+    mine_to(node, node.height() + 1)
+    tap.equal([one["proven"] for one in node.rpc.listdatasets()], [True, False], "what is proven")
+    with Browser() as browser:
+        tab = browser.open("about:blank")
+        tab.go(f"http://{page.host}/#/dataset/0")
+        for number, said in enumerate(("yes: ", "not now: ")):
+            show(tab, f"#/dataset/{number}")
+            tap.true(f"proven\n{said}" in tab.text("main"), f"'{said}' is missing: {tab.text('main')[:600]}")
+    node.stop()
+
+
 def axe_script():
     if not os.path.exists(AXE):
         tap.comment("axe-core is not installed, and was not asked: test/interop/install brings it")
@@ -551,4 +571,4 @@ if __name__ == "__main__":
         finally:
             end_all()
     else:
-        tap.main(harmless, clicks, theme, tabs, contributes, looks, void_merge, without)
+        tap.main(harmless, clicks, theme, tabs, contributes, looks, void_merge, proven, without)
