@@ -55,7 +55,7 @@ const char *due_missed(const struct due_facts *facts)
 	if (!facts->is_open || facts->is_disclosed || facts->segments == 0 || facts->next <= due_deadline(facts))
 		return NULL;
 	if (facts->committed_length > 0)
-		return "no block had its disclosure in time, and what its block earned is lost";
+		return DUE_NOT_DISCLOSED;
 	if (facts->signed_length > 0)
 		return "no block had its commit in time: its seat stays empty";
 	if (facts->done > 0)

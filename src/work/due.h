@@ -49,6 +49,7 @@ uint32_t due_closing(const struct due_facts *facts);
 uint32_t due_deadline(const struct due_facts *facts);
 
 /* Where it is too late for that: why the seat stays empty, or what is lost; NULL: it is not. */
+#define DUE_NOT_DISCLOSED "no block had its disclosure in time, and what its block earned is lost"
 const char *due_missed(const struct due_facts *facts);
 
 #endif

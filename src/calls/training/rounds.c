@@ -10,6 +10,7 @@
 #include "consensus/blob/round_blob.h"
 #include "consensus/reward.h"
 #include "util/mem.h"
+#include "work/due.h"
 #include "work/run_auditor.h"
 
 enum { ROUNDS_LIST_MAX = 1000, ROUNDS_DEPTH = 2016 /* blocks that a round's record is derived for */ };
@@ -350,18 +351,106 @@ static json_t *rounds_show_run(const struct chain *chain, const struct runner_in
 	return shown;
 }
 
+/* What the blocks of a round say of its runs, by seat, and which segment a challenge shows. */
+struct rounds_heard {
+	uint32_t base; /* 0: nothing was read yet */
+	struct rounds_run run[ROUND_SEATS_MAX];
+	uint32_t challenged[ROUND_SEATS_MAX];
+};
+
+static void rounds_hear_block(const struct spec *spec, const struct block *block, uint32_t height,
+	struct rounds_heard *heard)
+{
+	struct round_tx round_tx;
+
+	for (size_t i = 1; i < block->tx_count; i++)
+		if (round_tx_is_on(spec, block->txs[i]) && round_tx_parse(block->txs[i], &round_tx) &&
+			rounds_hear(spec, heard->base, height, &round_tx, heard->run) &&
+			round_tx.kind == ROUND_CHALLENGE)
+			heard->challenged[round_tx.height - (heard->base - spec->round_blocks + 1)] = round_tx.segment;
+}
+
+/* Out of the blocks, not a registry: to derive one of the past takes more than to read some tens of blocks. Nothing is
+ * heard where one cannot be read: what it said would be missing. */
+static void rounds_hear_round(struct chain *chain, uint32_t base, struct rounds_heard *heard)
+{
+	const struct spec *spec = chain_spec(chain);
+	const uint32_t tip_height = chain_tip(chain)->height;
+
+	if (heard->base == base)
+		return;
+	*heard = (struct rounds_heard){ .base = base };
+	for (uint32_t height = base + 1; height < base + spec->round_blocks && height <= tip_height; height++) {
+		const struct block *block = chain_read_bare(chain, chain_at(chain, height), NULL);
+
+		if (block == NULL) {
+			*heard = (struct rounds_heard){ .base = base };
+			return;
+		}
+		rounds_hear_block(spec, block, height, heard);
+		block_unref(block);
+	}
+}
+
+/* Whether a run is struck, or will be as far as the branch says by now. */
+static bool rounds_is_struck(const struct chain *chain, const struct runner_info *info, uint32_t seat)
+{
+	struct block_outcome outcome;
+	struct round_view view;
+
+	if (info->stage == RUNNER_OVER)
+		return rounds_merge(chain, info->trace->run.base_height, &outcome) != NULL &&
+			outcome.merge.seat[seat] == MERGE_STRUCK;
+	return info->stage == RUNNER_DISCLOSED && registry_round_view(chain_registry(chain), &view) &&
+		view.run[seat].challenged;
+}
+
+/* Why it is struck, by its round's blocks: so it is told of after a restart too. What the runner knows of one that was
+ * not disclosed is more exact. */
+static void rounds_show_struck(json_t *shown, struct chain *chain, const struct runner_info *info,
+	struct rounds_heard *heard)
+{
+	const struct spec *spec = chain_spec(chain);
+	const uint32_t base = info->trace->run.base_height, beacon = base + spec->round_work + 1,
+		       seat = info->trace->run.seat_height - (base - spec->round_blocks + 1);
+	const struct rounds_run *run = &heard->run[seat];
+	char why[128];
+
+	if (!rounds_is_struck(chain, info, seat))
+		return;
+	rounds_hear_round(chain, base, heard);
+	if (run->challenged)
+		snprintf(why, sizeof why, "a challenge showed its segment %u false, and what its block earned is lost",
+			(unsigned)heard->challenged[seat]);
+	else if (run->disclosed)
+		snprintf(why, sizeof why, "its segment %u, the drawn one, is false, and what its block earned is lost",
+			(unsigned)round_audited(&(struct round_view){ .run = heard->run,
+							.beacon = chain_at(chain, beacon)->ticket },
+				seat));
+	else if (run->committed && info->problem == NULL)
+		snprintf(why, sizeof why, "%s", DUE_NOT_DISCLOSED);
+	else
+		return;
+	json_object_set_new(shown, "problem", json_string(why));
+}
+
 static enum rpc_outcome call_getruns(struct rpc_request *rounds_request, void *context)
 {
 	const struct calls_rounds *calls = context;
 	const struct runner *runner = calls->parts->runner;
+	struct rounds_heard *heard = mem_calloc(1, sizeof *heard);
 	json_t *runs = json_array();
 
 	for (size_t i = 0; i < runner_count(runner); i++) {
 		struct runner_info info;
+		json_t *shown;
 
 		runner_look(runner, i, &info);
-		json_array_append_new(runs, rounds_show_run(calls->parts->chain, &info));
+		shown = rounds_show_run(calls->parts->chain, &info);
+		rounds_show_struck(shown, calls->parts->chain, &info, heard);
+		json_array_append_new(runs, shown);
 	}
+	free(heard);
 	return rpc_reply(rounds_request, runs);
 }
 
@@ -567,8 +656,8 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"deadline\": n,     the last height for what comes next\n"
 		"  \"length\": n, \"trace_root\": \"hex\",   segments that it has in the end, once that is known\n"
 		"  \"trace_bytes\": n,  of its codes on disk, until 100 blocks after the merge\n"
-		"  \"problem\": \"text\"}]   why it does not go on, or was lost: \"missed\" is too late for what came "
-		"next, \"failed\" is without\n"
+		"  \"problem\": \"text\"}]   why it does not go on, was lost or struck: \"missed\" is too late for "
+		"what came next, \"failed\" is without\n"
 		"           a result by protocol, and the seats of both stay empty where no commit was made",
 		NULL, 0 },
 	{ "auditrun", "Training", call_auditrun, auditrun_args,

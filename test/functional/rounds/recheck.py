@@ -18,6 +18,7 @@ BEACON = P + SPEC["round_work"] + 1
 DISCLOSED = BEACON + SPEC["round_reveal"]
 OTHERS = [address(SPEC["hrp"], bytes.fromhex(key)) for key in KEYS[:2]]
 CHEAT, FORGED = 3, 1  # height of the seat; its segment that nobody has trained
+CHALLENGED = f"a challenge showed its segment {FORGED} false, and what its block earned is lost"
 SEATS = range(1, P + 1)
 
 
@@ -51,8 +52,8 @@ def forge(node):
     os.remove(os.path.join(run, "signature"))
 
 
-def disclosed(node, forges):
-    """All seats are the wallet's, and their runs are disclosed; of the forged one another segment is drawn."""
+def disclosed(node, forges, draws=False):
+    """All seats are the wallet's, and their runs are disclosed; of the forged one that segment is drawn, or another one."""
     node.rpc.createwallet("w")
     mine_to(node, P, node.rpc.getnewaddress())
     wait_for_states(node, "committing")
@@ -63,11 +64,11 @@ def disclosed(node, forges):
         wait_for_states(node, "committing")
     wait_until(lambda: node.rpc.getmempoolinfo()["size"] == P, "all commitments wait")
     mine_to(node, BEACON)
-    disclose(node)
+    disclose(node, draws)
 
 
-def disclose(node):
-    while seats(node)[CHEAT]["drawn_segment"] == FORGED:
+def disclose(node, draws=False):
+    while (seats(node)[CHEAT]["drawn_segment"] == FORGED) != draws:
         node.rpc.invalidateblock(node.tip())
         node.rpc.generatetoaddress(1, OTHERS[1])
     wait_until(lambda: node.rpc.getmempoolinfo()["size"] >= P, "all disclosures wait")
@@ -81,6 +82,11 @@ def seats(node):
 
 def rechecked(node):
     return {height: seat["rechecked"] for height, seat in seats(node).items() if "rechecked" in seat}
+
+
+def problems(node):
+    """What this node's own runs of the round are told to have gone wrong."""
+    return {run["height"]: run["problem"] for run in node.rpc.getruns() if run["base"] == P and "problem" in run}
 
 
 def found_false(node):
@@ -111,6 +117,7 @@ def forged_segments_are_found():
         mine_to(node, BEACON + 3)
         wait_for_same_tip(node, watcher)
         tap.equal(verdicts(watcher)[CHEAT], "challenged", "the seat")
+        tap.equal(problems(node), {CHEAT: CHALLENGED}, "its owner is told why it will be struck")
         # The branch goes, with what was drawn and disclosed on it: what was found is found again on another.
         undone = node.rpc.getblockhash(BEACON)
         node.rpc.invalidateblock(undone)
@@ -121,6 +128,7 @@ def forged_segments_are_found():
         wait_until(lambda: verdicts(node)[CHEAT] == "challenged" or txid in node.rpc.getrawmempool(), "it is challenged")
         mine_to(node, 2 * P + 1, OTHERS[1])
         tap.equal({height for height, state in verdicts(node).items() if state == "struck"}, {CHEAT}, "who is struck")
+        tap.equal(problems(node), {CHEAT: CHALLENGED}, "its owner is told why")
         wait_for_same_tip(node, watcher)
         tap.equal(verdicts(watcher), verdicts(node), "verdicts")
         wait_until(lambda: watcher.rpc.getnetworkinfo()["warnings"] == [], "the warning ends with the round")
@@ -159,4 +167,17 @@ def without_it_nothing_is_done():
         tap.equal(other.rpc.getrawmempool(), [], "no challenge")
 
 
-tap.main(forged_segments_are_found, honest_runs_are_not_accused, without_it_nothing_is_done)
+def drawn_segment_is_false():
+    """Whose run shows a forged segment is told that it was struck for that, after a restart too"""
+    with new_node() as node:
+        disclosed(node, True, True)
+        tap.equal(problems(node), {}, "before the verdict")
+        mine_to(node, 2 * P + 1)
+        tap.equal({height for height, state in verdicts(node).items() if state == "struck"}, {CHEAT}, "who is struck")
+        told = {CHEAT: f"its segment {FORGED}, the drawn one, is false, and what its block earned is lost"}
+        tap.equal(problems(node), told, "its owner is told why")
+        node.restart()
+        tap.equal(problems(node), told, "after a restart")
+
+
+tap.main(drawn_segment_is_false, forged_segments_are_found, honest_runs_are_not_accused, without_it_nothing_is_done)

@@ -379,6 +379,8 @@ def silence_is_struck():
     node.wait_for_log(f"The run of block {P} is struck: {why}")
     mine_to(node, 2 * P, STRANGER)
     tap.equal([(run["state"], run["pay"], run["problem"]) for run in node.rpc.getruns()], [("struck", 0, why)] * P, "the runs")
+    node.restart()
+    tap.equal([run["problem"] for run in node.rpc.getruns() if run["base"] == P], [why] * P, "after a restart")
     tap.equal({seat["state"] for seat in node.rpc.getround(P)["seats"]}, {"struck"}, "the seats")
     tap.equal([one["seats"] for one in node.rpc.getrounds()],
               [{"open": P}, {"empty": 0, "merged": 0, "left out": 0, "struck": P}], "the next round's and theirs")
