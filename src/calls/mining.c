@@ -143,7 +143,8 @@ static const struct rpc_method mining_methods[] = {
 	{ "getmininginfo", "Mining", call_getmininginfo, NULL,
 		"Tells how mining goes. It pauses, and paused says why, while a block that would make a better tip is "
 		"being verified, while the chain's time is ahead of this machine's clock, on a public chain while it "
-		"is fetched or nobody is connected, and where this machine computes wrongly; warnings has that too, "
+		"is fetched or nobody is connected, where nobody brings the lost bytes of the datasets that the next "
+		"block can train on, and where this machine computes wrongly; warnings has that too, "
 		"for a verification only if it takes a minute. Each attempt is a training step; a share is one that "
 		"others can list in their blocks as a proof; failed are those without a result, by protocol.",
 		"{\"blocks\": n, \"difficulty\": n, \"mining\": bool, \"address\": \"address\", "

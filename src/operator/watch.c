@@ -193,13 +193,14 @@ static void watch_look_at_mining(struct watch *watch)
 	/* Told each second, also where nothing is mined: mining that is switched on later begins paused. */
 	miner_pause(watch->miner, mining_obstacle);
 	miner_stats(watch->miner, &watch_stats);
-	/* The miner itself pauses for a verdict, from one moment to the next; with most blocks, and for seconds. */
+	/* The miner itself pauses for a verdict, from one moment to the next; with most blocks, and for seconds. For
+	 * lost bytes it does when it has waited for them. */
 	if (!chain_is_overtaken(watch->chain))
 		watch->overtaken_since = 0;
 	else if (watch->overtaken_since == 0)
 		watch->overtaken_since = clock_mono_ms();
-	if (mining_obstacle == NULL && watch->overtaken_since > 0 &&
-		clock_mono_ms() - watch->overtaken_since >= WATCH_VERDICT_MS)
+	if (mining_obstacle == NULL &&
+		(watch->overtaken_since == 0 || clock_mono_ms() - watch->overtaken_since >= WATCH_VERDICT_MS))
 		mining_obstacle = watch_stats.paused;
 	if (watch_stats.mining && mining_obstacle != NULL)
 		warning_set(WARNING_MINING, "Mining pauses: %s", mining_obstacle);

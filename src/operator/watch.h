@@ -7,7 +7,7 @@
  *              WATCH_LOST_MS bytes of a run are not here that were, and that its round cannot be merged without
  *   block      something that a block needs is here and cannot be read; it is tried again
  *   mining     mining was asked for, and pauses; for a better block that is being verified, if that takes
- *              WATCH_VERDICT_MS
+ *              WATCH_VERDICT_MS; for bytes of the datasets that the next block can train on, as soon as the miner does
  *
  * It also tells the miner when to pause. */
 #ifndef ATELIER_OPERATOR_WATCH_H

@@ -58,6 +58,7 @@ struct miner {
 	bool lacks_data;
 	uint8_t lacked_root[32];
 	int64_t lacks_since; /* of clock_mono_ms; 0: nothing is lacking */
+	struct errmsg stuck; /* since nobody has brought a dataset's bytes to who mines for good; "": it goes on */
 
 	uint64_t attempts, failed, shares, blocks;
 	struct miner_rate rate;
@@ -310,8 +311,10 @@ static uint8_t *miner_draw_windows(struct miner *miner, struct header *header)
 		header->nonce = random_u64();
 		windows = chain_attempt_windows(miner->chain, header, &slot, &dataset);
 		miner->lacks_data = windows == NULL && dataset > 0;
-		if (windows != NULL)
+		if (windows != NULL) {
+			miner->stuck.text[0] = '\0';
 			return windows;
+		}
 	}
 	if (miner->lacks_data)
 		memcpy(miner->lacked_root, registry_get(chain_registry(miner->chain), dataset)->root, 32);
@@ -395,6 +398,8 @@ static bool miner_lacks_bytes(struct miner *miner)
 		(unsigned)chain_tip(miner->chain)->height + 1, what, root_hex);
 	while (miner->requests != NULL)
 		miner_finish_request(miner, reason.text);
+	if (miner->mining && miner->lacks_data && !lacks_run)
+		miner->stuck = reason;
 	/* They may be here when somebody asks for blocks again. */
 	miner->lacks_data = false;
 	miner->lacks_since = 0;
@@ -618,6 +623,8 @@ void miner_stats(const struct miner *miner, struct miner_stats *mining_stats)
 	mining_stats->paused = miner->paused;
 	if (mining_stats->paused == NULL && chain_is_overtaken(miner->chain))
 		mining_stats->paused = "a block that would make a better tip is being verified";
+	if (mining_stats->paused == NULL && miner->stuck.text[0] != '\0')
+		mining_stats->paused = miner->stuck.text;
 	mining_stats->threads = miner->threads;
 	mining_stats->running = miner->running;
 	mining_stats->attempts = miner->attempts;

@@ -52,7 +52,7 @@ void miner_generate(struct miner *miner, size_t count, const uint8_t key[32], ui
 
 struct miner_stats {
 	bool mining;        /* miner_start is in force */
-	const char *paused; /* why it does not go on, for a verdict too; NULL: it does */
+	const char *paused; /* why it does not go on, for a verdict or bytes too; NULL: it does. The miner's */
 	unsigned threads,
 		running; /* attempts at a time, and how many are in work: some may wait, or pause for others */
 	uint64_t attempts, failed; /* finished steps; those that failed by protocol */

@@ -56,6 +56,10 @@ def refused(node):
     return None
 
 
+def mining_pauses(node):
+    return [text for text in node.rpc.getmininginfo()["warnings"] if text.startswith("Mining pauses: ")]
+
+
 def lost_while_mining(node, path):
     """What is said where data are lost after proofs were found that train on them: the block that lists those needs them"""
     with open(path, "rb") as file:
@@ -91,9 +95,20 @@ def lost_data():
         said = f"block {node.height() + 1} cannot be mined: bytes of a dataset are lost here, data {root}"
         found = str(refused(node))
         tap.true(said in found, f"'{said}' is not in '{found}'")
+        tap.equal(mining_pauses(node), [], "nobody mines for good")
+        node.rpc.setmining(True, 1, PAYEES[1])
+        wait_until(lambda: [text.startswith(f"Mining pauses: {said}") for text in mining_pauses(node)] == [True], "it warns")
+        tap.true(said in node.rpc.getmininginfo()["paused"], "why mining pauses")
+        node.rpc.setmining(False)
+        wait_until(lambda: mining_pauses(node) == [], "the warning ends with mining")
+        node.rpc.setmining(True)
+        wait_until(lambda: mining_pauses(node), "it warns again")
+        height = node.height()
         node.rpc.setnetworkactive(True)
         node.connect(other)
         wait_until(lambda: os.path.exists(path), "they are fetched")
+        wait_until(lambda: node.height() > height and mining_pauses(node) == [], "the warning ends with them")
+        node.rpc.setmining(False)
         tap.equal(refused(node), None, "with them")
         node.rpc.setnetworkactive(False)
         found = lost_while_mining(node, path)
