@@ -194,6 +194,17 @@ static struct pass_head pass_head_of(const struct pass_tile *tile, size_t i)
 	};
 }
 
+/* What comes after a query in the tile of its own key is 0, and so not counted. */
+static void pass_count_attention(const struct pass_tile *tile, const struct model_layer *layer)
+{
+	struct model *model = tile->model;
+	const size_t heads = model->config.heads, kept = attention_kept(model->config.ctx);
+	const size_t sharp = census_sharp(layer->p + tile->row * heads * kept, tile->rows * heads * kept);
+
+	atomic_fetch_add_explicit(&model->census[(size_t)(layer - model->layers) * LAYER_MATRICES + LAYER_OUT].sharp,
+		(long long)sharp, memory_order_relaxed);
+}
+
 static void pass_attend(const struct pass_tile *tile, const struct model_layer *layer)
 {
 	struct attention shape = pass_attention(tile);
@@ -207,6 +218,8 @@ static void pass_attend(const struct pass_tile *tile, const struct model_layer *
 		attention_forward(&shape, q, q + d, q + 2 * d, layer->p + head.p, layer->a + head.a);
 	}
 	profile_lap(tile->profile, PROFILE_ATTENTION);
+	if (tile->model->census != NULL)
+		pass_count_attention(tile, layer);
 }
 
 /* da: of the tile alone. */

@@ -23,6 +23,9 @@ enum { RUN_LARGEST = 126000000 };
  * what a gated unit gives grows by both of its factors. */
 enum { RUN_WORK = 5, RUN_WORK_OF = 6, RUN_BELOW = 4, RUN_ABOVE = 4, RUN_ABOVE_X = 8 };
 
+/* Of all queries, one in so many may be sharp beyond those at the base. */
+enum { RUN_SHARP_OF = 4 };
+
 size_t run_code_size(const struct train_config *config)
 {
 	return delta_size(model_count(&config->model));
@@ -175,12 +178,25 @@ static bool run_is_level(const struct census *base, const struct census *start, 
 	return difference <= above * base->parts && -difference <= RUN_BELOW * base->parts;
 }
 
+/* How many queries see one key alone. Where all do the layers may be functions of one byte, computed once for all its
+ * tokens; and attention has no gradient by which that would end. */
+static int64_t run_sharp(const struct train_config *config, struct census_matrix *census)
+{
+	int64_t sharp = 0;
+
+	for (size_t i = 0; i < model_matrices(&config->model); i++)
+		sharp += census[i].sharp;
+	return sharp;
+}
+
 static bool run_begins(void *context, float loss)
 {
 	const struct run_beginning *beginning = context;
 	const struct train_config *config = &beginning->backend->config;
+	const int64_t queries = (int64_t)config->batch * config->model.ctx * config->model.heads * config->model.layers;
 
 	if (!(loss <= beginning->most) ||
+		RUN_SHARP_OF * (run_sharp(config, beginning->start) - run_sharp(config, beginning->base)) > queries ||
 		RUN_WORK_OF * run_work(config, beginning->start) < RUN_WORK * run_work(config, beginning->base))
 		return false;
 	for (size_t i = 0; i < model_matrices(&config->model); i++)

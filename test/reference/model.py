@@ -8,6 +8,7 @@ from .hashing import sha256
 from .products import grid_exponent, product, transposed
 
 VOCABULARY, SKIPPED = 256, 8
+SHARP = 1 - 2 ** -6
 EPSILON, ROTARY_BASE, LN_ROTARY_BASE = 1e-5, 10000.0, 9.210340371976184
 INITIAL = 0.034
 PIECE = 1 << 16  # of what is drawn
@@ -128,8 +129,9 @@ class Layer:
         self.g2 = model.norm(theta, f"{index}.norm_mlp")
 
     def operands(self):
-        """What it multiplies on the way forward, each with its matrix."""
-        return (self.z1, self.wqkv), (self.a, self.wo), (self.z2, self.wgu), (self.b, self.wdown)
+        """What it multiplies on the way forward, each with its matrix and with how many sharp weights of attention are behind it."""
+        sharp = sum(x >= SHARP for head in self.p for row in head for x in row)
+        return (self.z1, self.wqkv, 0), (self.a, self.wo, sharp), (self.z2, self.wgu, 0), (self.b, self.wdown, 0)
 
     def heads(self, rows):
         """For each row of the batch and each head, its slice [ctx][hd]."""
@@ -250,7 +252,7 @@ def dithered(dx, key, token, inv):
 
 def micro_batch(model, theta, windows, inv, gradient, key, first_row, operands=None):
     """Losses of the tokens of some windows; adds to the gradient unless it is None. The first window is that row of the key's.
-    operands: a list that gets (X, W) of each product X W^T."""
+    operands: a list that gets (X, W, sharp) of each product X W^T."""
     ctx, d = model.ctx, model.d
     tokens = [byte for window in windows for byte in window[:ctx]]
     targets = [byte for window in windows for byte in window[1:ctx + 1]]
@@ -263,7 +265,7 @@ def micro_batch(model, theta, windows, inv, gradient, key, first_row, operands=N
     z, r = zip(*(rmsnorm(row, g) for row in h))
     logits = product(z, head)
     if operands is not None:
-        operands += [pair for layer in layers for pair in layer.operands()] + [(z, head)]
+        operands += [pair for layer in layers for pair in layer.operands()] + [(z, head, 0)]
     losses, dlogits = [], []
     for t, row in enumerate(logits):
         counted = t % ctx >= SKIPPED
@@ -285,7 +287,7 @@ def micro_batch(model, theta, windows, inv, gradient, key, first_row, operands=N
 
 def loss_and_gradient(model, theta, windows, key=None, first_row=0, operands=None):
     """Without a key the loss alone. The key dithers, and first_row is the batch's first among the rows that it dithers.
-    operands: a list that gets (X, W) of each product X W^T of each micro-batch."""
+    operands: a list that gets (X, W, sharp) of each product X W^T of each micro-batch."""
     inv = f32(1.0 / float(len(windows) * (model.ctx - SKIPPED)))
     gradient = Gradient(model) if key else None
     rows, losses = 1024 // model.ctx, []

@@ -42,12 +42,13 @@ def within_bounds(spec, code):
 
 
 class Census:
-    """What the products of a batch see, from (X, W) of each, micro-batch after micro-batch."""
+    """What the products of a batch see, from (X, W, sharp) of each, micro-batch after micro-batch."""
 
     def __init__(self, operands, tokens, matrices):
-        self.work, self.levels, self.parts = 0, [], []
+        self.work, self.levels, self.parts, self.sharp = 0, [], [], []
         for i in range(matrices):
-            xs, w = [x for x, _ in operands[i::matrices]], operands[i][1]
+            xs, w = [x for x, _, _ in operands[i::matrices]], operands[i][1]
+            self.sharp.append(sum(sharp for _, _, sharp in operands[i::matrices]))
             seen, level = map(sum, zip(*map(census, xs)))
             self.count(seen * len(w), level, parts(tokens, len(w[0])))
             for side in (w, transposed(w)):
@@ -64,9 +65,11 @@ def parts(rows, width):
     return rows * -(-width // CHUNK)
 
 
-def busy(base, start):
-    """Whether the products of a start see as much as those of the base, nearly."""
+def busy(base, start, queries):
+    """Whether the products of a start see as much as those of the base, nearly, and attention too. queries: of all layers."""
     if 6 * start.work < 5 * base.work:
+        return False
+    if 4 * (sum(start.sharp) - sum(base.sharp)) > queries:
         return False
     for i, (before, after, count) in enumerate(zip(base.levels, start.levels, base.parts)):
         is_x = i % 3 == 0
@@ -91,13 +94,13 @@ class Run:
 
     def bound(self, windows):
         """Whether a segment over these windows goes on, from its first batch's loss and operands."""
-        operands = []
-        loss, _ = loss_and_gradient(self.spec.model, self.theta, windows[:self.spec.batch], operands=operands)
+        operands, model = [], self.spec.model
+        loss, _ = loss_and_gradient(model, self.theta, windows[:self.spec.batch], operands=operands)
         base = self.census(operands)
 
         def begins(loss_at_start, operands_at_start):
             return (loss_at_start <= f32(f32(1.0625 * loss) + 0.0625) and
-                    busy(base, self.census(operands_at_start)))
+                    busy(base, self.census(operands_at_start), self.spec.batch * model.ctx * model.heads * model.layers))
 
         return begins
 

@@ -7,6 +7,8 @@
 /* Steps of a grid lie 2^6 times below its exponent; 8 of them 2^3. */
 enum { CENSUS_BELOW = 3, CENSUS_SIDE = 16 };
 
+#define CENSUS_SHARP (1.0f - 0x1p-6f)
+
 ML_INLINE int32_t census_bits(float x)
 {
 	return (int32_t)(float_bits(x) & 0x7fffffffu);
@@ -82,4 +84,13 @@ void census_columns(struct census *census, const float *x, size_t rows, size_t c
 			census_some_columns(census, x + top * cols + left, cols,
 				rows - top < EXACT_CHUNK ? rows - top : EXACT_CHUNK,
 				cols - left < CENSUS_SIDE ? cols - left : CENSUS_SIDE);
+}
+
+ML_CLONES size_t census_sharp(const float *p, size_t count)
+{
+	size_t sharp = 0;
+
+	for (size_t i = 0; i < count; i++)
+		sharp += p[i] >= CENSUS_SHARP;
+	return sharp;
 }

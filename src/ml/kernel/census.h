@@ -21,10 +21,14 @@ struct census {
 enum { CENSUS_X, CENSUS_ROWS, CENSUS_COLUMNS, CENSUS_OPERANDS };
 struct census_matrix {
 	struct census of[CENSUS_OPERANDS];
+	atomic_llong sharp; /* of a Wo: weights of attention in its layer of 1 - 2^-6 or more */
 };
 
 /* Adds what x [rows][cols] has, contracted along its columns, or along its rows. */
 void census_rows(struct census *census, const float *x, size_t rows, size_t cols);
 void census_columns(struct census *census, const float *x, size_t rows, size_t cols);
+
+/* How many of so many weights of attention are 1 - 2^-6 or more: a query's others are lost beside that one. */
+size_t census_sharp(const float *p, size_t count);
 
 #endif

@@ -405,9 +405,10 @@ class RoundAnswers(Answers):
         return " ".join([f"{arithmetic.bits(loss):08x} {census.work}" for loss, census in found] + [came])
 
     def segment_levels(self, *numbers):
-        """Of the start's operands on the first batch."""
+        """Of the start's operands on the first batch; and the sharp weights of each layer."""
         run, code = self.strange(*numbers)
-        return " ".join(map(str, self.first_batch(run, arithmetic.add(run.theta, decode(code, run.spec.model.n)))[1].levels))
+        census = self.first_batch(run, arithmetic.add(run.theta, decode(code, run.spec.model.n)))[1]
+        return " ".join(map(str, census.levels + census.sharp[1::4]))
 
     def first_batch(self, run, weights):
         operands = []

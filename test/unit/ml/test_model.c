@@ -365,6 +365,8 @@ static void test_census(void **state)
 		for (size_t j = 0; j < CENSUS_OPERANDS; j++)
 			assert_true(of[j].seen > 0 && of[j].level > 0);
 		assert_true(of[CENSUS_X].seen < tokens * (long long)matrix.in);
+		/* A window's first token sees itself alone; nearly random weights leave it at that. */
+		assert_int_equal(alone[i].sharp, i % LAYER_MATRICES == LAYER_OUT ? ROWS * 3 : 0);
 	}
 	for (enum engine engine = ENGINE_OPENBLAS; engine <= ENGINE_REFERENCE; engine++)
 		for (unsigned members = 1; members <= 3; members++) {

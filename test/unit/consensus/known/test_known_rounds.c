@@ -16,6 +16,7 @@
 #include "ml/merge.h"
 #include "ml/run.h"
 #include "ml/update.h"
+#include "ml/workspace.h"
 
 enum { SEGMENTS = 4, PROOFS = 3, SEATS = 8 };
 
@@ -441,6 +442,8 @@ static void answer_segment_levels(const char *arguments, char *out)
 		for (size_t j = 0; j < CENSUS_OPERANDS; j++)
 			used += (size_t)snprintf(out + used, ANSWER_MAX - used, "%s%lld", used > 0 ? " " : "",
 				(long long)census[i].of[j].level);
+	for (size_t i = LAYER_OUT; i < model_matrices(&train()->model); i += LAYER_MATRICES)
+		used += (size_t)snprintf(out + used, ANSWER_MAX - used, " %lld", (long long)census[i].sharp);
 	free(census);
 	strange_clear(&strange);
 }
@@ -984,7 +987,7 @@ static const struct question questions[] = {
 	{ "run_code", answer_run_code, 3 },
 	{ "segment_from", answer_segment_from, 6 },
 	{ "segment_start", answer_segment_start, 12 },
-	{ "segment_levels", answer_segment_levels, 1 },
+	{ "segment_levels", answer_segment_levels, 2 },
 	{ "round_attention", answer_round_attention, 3 },
 	{ "run_root", answer_run_root, 2 },
 	{ "disclosure_root", answer_disclosure_root, 3 },
