@@ -39,7 +39,7 @@ class Futile(Story):
     """One run in each of two rounds, of the same seat: the first one's last code is forged, so that it is left out; the other is
     honest. Before them somebody registers several times as much data as there are."""
 
-    first, seat = 12 * P, 0  # base of the first, by which the data are proven
+    first, seat, committed = 12 * P, 0, COMMITTED  # base of the first, by which the data are proven
 
     def __init__(self, spec):
         super().__init__(spec)
@@ -71,10 +71,10 @@ class Futile(Story):
         return signed(Transaction(2, [(*outpoint, b"", 0, [])], outputs), secret_of(1), [coin])
 
     def contributions(self, height):
-        if height == COMMITTED:
+        if height == self.committed:
             self.paid = self.pay((self.chain.branch[1].transactions[0].txid(), 0), BURN, self.registration.commitment_script())
             return [self.paid]
-        if height == COMMITTED + 1:
+        if height == self.committed + 1:
             burn = self.chain.spec.burn_rate * len(self.data)
             return [self.pay((self.paid.txid(), 0), burn, self.registration.script())]
         return []
@@ -97,7 +97,7 @@ class Futile(Story):
         secret, wanted = 10, self.wanted().get(self.chain.height() + 1)
         while wanted and not wanted(self.after(block)):
             block, secret = self.chain.child(public_key(secret), block.transactions[1:]), secret + 1
-        if self.chain.height() == COMMITTED:
+        if self.chain.height() == self.committed:
             blobs[self.registration.root] = self.data
         return block, blobs
 
@@ -136,9 +136,9 @@ class Futile(Story):
 
 
 class Harmful(Futile):
-    """Both runs are honest, of a text that harms and has nearly all the weight."""
+    """Both runs are honest, of a text that harms a model that has learned something, and has nearly all the weight."""
 
-    first, seat = 3 * P, 1
+    first, seat, committed = 8 * P, 1, 7 * P + 2
 
     def make_data(self, size):
         """Bytes that no text has."""
