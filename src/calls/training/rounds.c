@@ -656,9 +656,9 @@ static const struct rpc_method rounds_methods[] = {
 		"  \"deadline\": n,     the last height for what comes next\n"
 		"  \"length\": n, \"trace_root\": \"hex\",   segments that it has in the end, once that is known\n"
 		"  \"trace_bytes\": n,  of its codes on disk, until 100 blocks after the merge\n"
-		"  \"problem\": \"text\"}]   why it does not go on, was lost or struck: \"missed\" is too late for "
-		"what came next, \"failed\" is without\n"
-		"           a result by protocol, and the seats of both stay empty where no commit was made",
+		"  \"problem\": \"text\"}]   why it does not go on, was lost or struck: \"missed\" is too late\n"
+		"           for what came next, \"failed\" is without a result by protocol, and the seats of both\n"
+		"           stay empty where no commit was made",
 		NULL, 0 },
 	{ "auditrun", "Training", call_auditrun, auditrun_args,
 		"Executes a segment again, of a run that was disclosed or is this node's own, and compares digests. "
